@@ -1,0 +1,14 @@
+.PHONY: lock venv
+VENV := .venv
+LOCK := requirements.lock
+
+venv: $(VENV)/.ready
+
+$(VENV)/.ready: $(LOCK) pyproject.toml
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes -r $(LOCK)
+	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+lock:
+	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --all-extras --group dev pyproject.toml -o $(LOCK)

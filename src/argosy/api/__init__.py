@@ -1,0 +1,1 @@
+"""What users write, and the words in which Argosy answers."""
