@@ -1,6 +1,9 @@
 .PHONY: lock venv
 VENV := .venv
 LOCK := requirements.lock
+# What `argosy run` needs and no more, at the versions of the full lock: for the container image.
+RUNTIME_LOCK := requirements-runtime.lock
+COMPILE = $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 venv: $(VENV)/.ready
 
@@ -11,4 +14,5 @@ $(VENV)/.ready: $(LOCK) pyproject.toml
 	touch $@
 
 lock:
-	$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --all-extras --group dev pyproject.toml -o $(LOCK)
+	$(COMPILE) --all-extras --group dev pyproject.toml -o $(LOCK)
+	$(COMPILE) --constraints $(LOCK) pyproject.toml -o $(RUNTIME_LOCK)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,7 @@ import cyclopts
 
 from devcluster import build as builder
 from devcluster import cluster, debian, services
+from devcluster import images as image_builder
 from devcluster.build import say
 
 app = cyclopts.App(name="devcluster", help="Real Kubernetes clusters on a plain Linux machine.")
@@ -21,6 +23,7 @@ git = cyclopts.App(name="git", help="Repositories on the Git server.")
 app.command(git)
 
 Output = Annotated[Literal["text", "json"], cyclopts.Parameter(name=["--output", "-o"])]
+Versions = Annotated[tuple[str, ...], cyclopts.Parameter(name="--argocd", negative="")]
 
 
 @app.command
@@ -29,6 +32,7 @@ def up(
     *,
     node: bool = True,
     controllers: bool = True,
+    argocd: Versions = (),
 ) -> None:
     """Start a cluster, or mend it, and wait until it is ready.
 
@@ -38,11 +42,13 @@ def up(
         With --no-node: etcd, API server and controller manager only.
     controllers
         With --no-node --no-controllers: not even the controller manager.
+    argocd
+        Versions of Argo CD whose images the registry serves (the newest if none is named).
     """
     if own := os.environ.get("CONTEXT"):
         say(f"CONTEXT={own}: using that cluster, nothing to start")
         return
-    cluster.up(name, node=node, controllers=controllers)
+    cluster.up(name, node=node, controllers=controllers, argocd=argocd)
 
 
 @app.command
@@ -85,6 +91,29 @@ def kubeconfig(name: str | None = None) -> None:
     if not name:
         raise ValueError("name a cluster, or set CONTEXT")
     print(cluster.find(name).kubeconfig.read_text())
+
+
+@app.command
+def images(name: str, *, argocd: Versions = (), output: Output = "text") -> None:
+    """Build what is missing of the images for a cluster, Argosy's own too, and list them.
+
+    Parameters
+    ----------
+    argocd
+        Versions of Argo CD (the newest if none is named).
+    """
+    cluster.find(name)
+    versions = argocd or image_builder.argocd_versions()[:1]
+    served = [
+        *image_builder.serve_common(),
+        *image_builder.serve_argocd(versions),
+        image_builder.serve_argosy(),
+    ]
+    if output == "json":
+        print(json.dumps([asdict(image) for image in served], indent=1))
+    else:
+        for image in served:
+            print(f"{image.name}@{image.digest}")
 
 
 @app.command

@@ -15,11 +15,12 @@ import signal
 import ssl
 import time
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from devcluster import controlplane, debian, net, node, processes, services, state
+from devcluster import controlplane, debian, images, net, node, processes, services, state
 from devcluster.build import build_all, say
 from devcluster.state import Record
 
@@ -74,11 +75,12 @@ class Cluster:
         down(self.record.name)
 
 
-def up(name: str, *, node: bool = True, controllers: bool = True) -> Cluster:
+def up(name: str, *, node: bool = True, controllers: bool = True, argocd: Iterable[str] = ()) -> Cluster:
     """Start a cluster, or mend it, and return when it is ready.
 
     Without a node it is etcd and the API server only, and the controller manager if ``controllers``.
-    A cluster that is there keeps its data, and what it has beyond what is asked.
+    A cluster that is there keeps its data, and what it has beyond what is asked. With a node the
+    registry serves the images of the versions ``argocd``, of the newest one if none is named.
     """
     debian.ensure()
     parts = build_all(NODE_PARTS if node else CONTROL_PLANE_PARTS)
@@ -87,6 +89,9 @@ def up(name: str, *, node: bool = True, controllers: bool = True) -> Cluster:
         if record.node and not node:
             parts = build_all(NODE_PARTS)
         start(record, parts)
+    if record.node:
+        images.serve_common()
+        images.serve_argocd([*argocd] or images.argocd_versions()[:1])
     cluster = Cluster(record=record)
     wait_ready(cluster)
     return cluster
@@ -149,7 +154,7 @@ def what_is_missing(cluster: Cluster) -> str:
         ("coredns", 8181, "ready"),
     ):
         try:
-            urllib.request.urlopen(f"http://{record.address}:{port}/{path}", timeout=1).close()  # noqa: S310
+            urllib.request.urlopen(f"http://{record.address}:{port}/{path}", timeout=1).close()
         except OSError as error:
             return f"waiting for {program} ({error})"
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from devcluster import processes
@@ -16,6 +18,7 @@ from devcluster.state import HOST_ADDRESS, SERVICES, state_dir
 
 REGISTRY = f"http://{HOST_ADDRESS}:5000"
 GIT = f"http://{HOST_ADDRESS}:3000"
+READY_WITHIN_S = 20.0
 GIT_BACKEND = "/usr/lib/git-core/git-http-backend"
 
 
@@ -35,6 +38,22 @@ def ensure(parts: dict[str, Path]) -> None:
             "git": Program(argv=["/usr/sbin/lighttpd", "-D", "-f", str(folder / "lighttpd.conf")]),
         },
     )
+    deadline = time.monotonic() + READY_WITHIN_S
+    for url in (REGISTRY, GIT):
+        address, port = url.removeprefix("http://").split(":")
+        while not accepts(address, int(port)):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{url} does not answer; see {folder}/logs")
+            time.sleep(0.05)
+
+
+def accepts(address: str, port: int) -> bool:
+    """Tell whether something listens there."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def end() -> None:
