@@ -34,6 +34,8 @@ def entry(kind: str, key: str) -> Iterator[tuple[Path, Path | None]]:
         if final.exists():
             yield final, None
             return
+        for stale in set(parent.glob(f".{key}.*")) - {Path(lock.name)}:  # of a builder that was killed
+            shutil.rmtree(stale)
         scratch = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=parent))
         try:
             yield final, scratch

@@ -40,10 +40,9 @@ def request(folder: Path, name: str, subject: str, extensions: list[str], *, sig
         return
     scratch = folder / f"{name}.crt.new"
     added = [word for extension in extensions for word in ("-addext", extension)]
-    openssl(
-        ["req", "-x509", *KEY, *signer, "-config", str(folder / "openssl.cnf"), "-days", DAYS]
-        + ["-subj", subject, *added, "-keyout", str(folder / f"{name}.key"), "-out", str(scratch)]
-    )
+    command = ["req", "-x509", *KEY, *signer, "-config", str(folder / "openssl.cnf"), "-days", DAYS]
+    command += ["-subj", subject, *added, "-keyout", str(folder / f"{name}.key"), "-out", str(scratch)]
+    openssl(command)
     scratch.rename(final)
 
 

@@ -15,7 +15,7 @@ import signal
 import ssl
 import time
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from devcluster.state import Record
 
 CONTROL_PLANE_PARTS = ("kubernetes", "etcd")
 NODE_PARTS = (*CONTROL_PLANE_PARTS, "containerd", "runc", "coredns", "registry")
+# Port and path where each answers once it works.
+NODE_HEALTH = {"kubelet": "10248/healthz", "kube-proxy": "10256/healthz", "coredns": "8181/ready"}
 READY_WITHIN_S = 180.0
 
 
@@ -75,7 +77,7 @@ class Cluster:
         down(self.record.name)
 
 
-def up(name: str, *, node: bool = True, controllers: bool = True, argocd: Iterable[str] = ()) -> Cluster:
+def up(name: str, *, node: bool = True, controllers: bool = True, argocd: Sequence[str] = ()) -> Cluster:
     """Start a cluster, or mend it, and return when it is ready.
 
     Without a node it is etcd and the API server only, and the controller manager if ``controllers``.
@@ -116,7 +118,7 @@ def start(record: Record, parts: dict[str, Path]) -> None:
     net.attach(record, pid)
     for source in record.cut_from:
         net.cut(state.load(source), pid)
-    for stopped in processes.programs_running(record.folder).values():
+    for stopped in (pid, *processes.programs_running(record.folder).values()):
         os.kill(stopped, signal.SIGCONT)
     processes.run(record.folder, programs)
 
@@ -148,13 +150,9 @@ def what_is_missing(cluster: Cluster) -> str:
         return f"waiting for the API server ({error})"
     if not record.node:
         return ""
-    for program, port, path in (
-        ("kubelet", 10248, "healthz"),
-        ("kube-proxy", 10256, "healthz"),
-        ("coredns", 8181, "ready"),
-    ):
+    for program, where in NODE_HEALTH.items():
         try:
-            urllib.request.urlopen(f"http://{record.address}:{port}/{path}", timeout=1).close()
+            urllib.request.urlopen(f"http://{record.address}:{where}", timeout=1).close()
         except OSError as error:
             return f"waiting for {program} ({error})"
     try:

@@ -50,6 +50,8 @@ def ensure() -> None:
             f"no apt-get here; install what these Debian packages hold: {' '.join(missing)}"
         )
     say(f"installing Debian packages: {' '.join(missing)}")
+    # An installation that was cut off must be finished before apt does anything else.
+    subprocess.run(["dpkg", "--configure", "-a"], capture_output=True, check=False)
     apt("update")
     apt("install", "--no-install-recommends", *missing)
     if "lighttpd" in missing and Path("/run/systemd/system").exists():

@@ -17,7 +17,7 @@ def ensure_bridge() -> None:
     """Make the bridge with the host's address on it."""
     if not exists(BRIDGE):
         ip("link", "add", BRIDGE, "type", "bridge")
-    if HOST_ADDRESS not in ip("addr", "show", "dev", BRIDGE):
+    if f"{HOST_ADDRESS}/" not in ip("addr", "show", "dev", BRIDGE):
         ip("addr", "add", f"{HOST_ADDRESS}/24", "dev", BRIDGE)
     ip("link", "set", BRIDGE, "up")
     if host_filters_bridges():
@@ -35,20 +35,18 @@ def remove_bridge() -> None:
 def attach(record: Record, pid: int) -> None:
     """Join the network namespace of process ``pid`` to the bridge, with the cluster's address."""
     outer = f"argosy{record.number + 100}"
-    inside = ["nsenter", "-t", str(pid), "-n"]
-    links = call(*inside, "ip", "-o", "link", "show")
-    if "eth0@" not in links:
+    if "eth0@" not in ip("-o", "link", "show", pid=pid):
         if exists(outer):  # the namespace that held the other end is gone, or going
             ip("link", "delete", outer)
         ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
     ip("link", "set", outer, "master", BRIDGE, "up")
-    call(*inside, "ip", "link", "set", "lo", "up")
-    if record.address not in call(*inside, "ip", "addr", "show", "dev", "eth0"):
-        call(*inside, "ip", "addr", "add", f"{record.address}/24", "dev", "eth0")
-    call(*inside, "ip", "link", "set", "eth0", "up")
+    ip("link", "set", "lo", "up", pid=pid)
+    if f"{record.address}/" not in ip("addr", "show", "dev", "eth0", pid=pid):
+        ip("addr", "add", f"{record.address}/24", "dev", "eth0", pid=pid)
+    ip("link", "set", "eth0", "up", pid=pid)
     # Nothing is forwarded beyond the bridge; kube-proxy needs a route for service addresses.
-    call(*inside, "ip", "route", "replace", "default", "via", HOST_ADDRESS)
-    call(*inside, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    ip("route", "replace", "default", "via", HOST_ADDRESS, pid=pid)
+    call(*inside(pid), "sysctl", "-qw", "net.ipv4.ip_forward=1")
     masquerade = ["nat", "POSTROUTING", "-s", record.pod_cidr, "-o", "eth0", "-j", "MASQUERADE"]
     ensure_rule(*masquerade, pid=pid)
 
@@ -77,12 +75,8 @@ def heal(source: Record, pid: int) -> None:
 
 def drop(source: Record) -> list[str]:
     """Return table, chain and match of the rule that cuts a direction."""
-    return ["mangle", "PREROUTING", "-s", source.address, "-m", "conntrack"] + [
-        "--ctdir",
-        "ORIGINAL",
-        "-j",
-        "DROP",
-    ]
+    begun_by_it = ["-m", "conntrack", "--ctdir", "ORIGINAL"]
+    return ["mangle", "PREROUTING", "-s", source.address, *begun_by_it, "-j", "DROP"]
 
 
 # Where Docker runs, the host's firewall sees bridged packets and drops what it does not know.
@@ -128,9 +122,9 @@ def exists(interface: str) -> bool:
     return Path("/sys/class/net", interface).exists()
 
 
-def ip(*args: str) -> str:
-    """Run ``ip`` on the host."""
-    return call("ip", *args)
+def ip(*args: str, pid: int | None = None) -> str:
+    """Run ``ip`` on the host, or in the network namespace of a process."""
+    return call(*inside(pid), "ip", *args)
 
 
 def call(*argv: str) -> str:

@@ -44,28 +44,22 @@ def prepare(record: Record, parts: dict[str, Path]) -> None:
 
 def programs(record: Record, parts: dict[str, Path]) -> dict[str, Program]:
     """Return the node's programs by name."""
-    folder = record.folder / "node"
+    folder, kubernetes = record.folder / "node", parts["kubernetes"]
     ready = f"https://{record.address}:6443/readyz"
     path = f"{parts['containerd']}:{parts['runc']}:/usr/sbin:/usr/bin:/sbin:/bin"
-    kubernetes = parts["kubernetes"]
+    kubelet_flags = [f"--config={folder}/kubelet.json", f"--kubeconfig={kubeconfig(record, 'kubelet')}"]
+    kubelet_flags += [f"--root-dir={folder}/kubelet", f"--node-ip={record.address}"]
+    hostname = f"--hostname-override={record.name}"
+    commands = {
+        "containerd": [str(parts["containerd"] / "containerd"), f"--config={folder}/containerd.toml"],
+        "kubelet": [str(kubernetes / "kubelet"), *kubelet_flags, hostname],
+        "kube-proxy": [str(kubernetes / "kube-proxy"), f"--config={folder}/kube-proxy.json", hostname],
+        "coredns": [str(parts["coredns"] / "coredns"), f"-conf={folder}/Corefile"],
+    }
+    after = {"kubelet": CONTAINERD_SOCKET, "kube-proxy": ready, "coredns": ready}
     return {
-        "containerd": Program(
-            argv=[str(parts["containerd"] / "containerd"), f"--config={folder}/containerd.toml"],
-            env={"PATH": path},
-        ),
-        "kubelet": Program(
-            argv=[str(kubernetes / "kubelet"), f"--config={folder}/kubelet.json"]
-            + [f"--kubeconfig={kubeconfig(record, 'kubelet')}", f"--root-dir={folder}/kubelet"]
-            + [f"--hostname-override={record.name}", f"--node-ip={record.address}"],
-            env={"PATH": path},
-            after=CONTAINERD_SOCKET,
-        ),
-        "kube-proxy": Program(
-            argv=[str(kubernetes / "kube-proxy"), f"--config={folder}/kube-proxy.json"]
-            + [f"--hostname-override={record.name}"],
-            after=ready,
-        ),
-        "coredns": Program(argv=[str(parts["coredns"] / "coredns"), f"-conf={folder}/Corefile"], after=ready),
+        name: Program(argv=argv, env={"PATH": path}, after=after.get(name, ""))
+        for name, argv in commands.items()
     }
 
 

@@ -35,12 +35,12 @@ def launch(folder: Path, *, network: bool) -> int:
     It starts no program before :func:`run` hands it a list.
     """
     (folder / "programs.json").unlink(missing_ok=True)
-    namespaces = ["--mount", "--pid", "--mount-proc", *(["--net"] if network else [])]
+    namespaces = ["--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
+    namespaces += ["--net"] if network else []
     with (folder / "supervisor.log").open("a") as log:
         subprocess.run(
             # setsid: a Ctrl-C at the terminal of `up` must not reach the cluster.
-            ["setsid", "--fork", "unshare", *namespaces, "--fork", "--kill-child"]
-            + [sys.executable, str(SUPERVISOR), str(folder)],
+            ["setsid", "--fork", "unshare", *namespaces, sys.executable, str(SUPERVISOR), str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -139,7 +139,6 @@ server.bind = "{address}"
 server.port = {port}
 server.document-root = "{repositories()}"
 server.upload-dirs = ("/tmp")
-server.stream-request-body = 2
 alias.url = ("/" => "{GIT_BACKEND}/")
 cgi.assign = ("" => "")
 setenv.set-environment = ("GIT_PROJECT_ROOT" => "{repositories()}", "GIT_HTTP_EXPORT_ALL" => "1")
