@@ -54,7 +54,9 @@ def up(
 @app.command
 def down(name: str | None = None, *, all: bool = False) -> None:  # noqa: A002 (it is the flag's name)
     """End a cluster and everything it left; with the last one the registry and the Git server."""
-    if all:
+    if own := os.environ.get("CONTEXT"):
+        say(f"CONTEXT={own}: that cluster is yours, nothing to end")
+    elif all:
         cluster.down_all()
     elif name:
         cluster.down(name)
@@ -103,10 +105,9 @@ def images(name: str, *, argocd: Versions = (), output: Output = "text") -> None
         Versions of Argo CD (the newest if none is named).
     """
     cluster.find(name)
-    versions = argocd or image_builder.argocd_versions()[:1]
     served = [
         *image_builder.serve_common(),
-        *image_builder.serve_argocd(versions),
+        *image_builder.serve_argocd(argocd),
         image_builder.serve_argosy(),
     ]
     if output == "json":
@@ -176,7 +177,7 @@ def main() -> None:
     except KeyboardInterrupt:
         say("interrupted; the same command goes on from here")
         sys.exit(130)
-    except (RuntimeError, LookupError, ValueError) as error:
+    except (RuntimeError, LookupError, ValueError, OSError) as error:
         say(f"error: {error}")
         sys.exit(1)
 

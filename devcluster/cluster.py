@@ -93,7 +93,7 @@ def up(name: str, *, node: bool = True, controllers: bool = True, argocd: Sequen
         start(record, parts)
     if record.node:
         images.serve_common()
-        images.serve_argocd([*argocd] or images.argocd_versions()[:1])
+        images.serve_argocd(argocd)
     cluster = Cluster(record=record)
     wait_ready(cluster)
     return cluster

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,14 @@ from devcluster.services import REGISTRY
 # Its cp knows --update=none, which Argo CD's init containers use from 3.1 on; its Redis is of the 8 series.
 SUITE, PYTHON = "trixie", "3.13"
 PACKAGES = ("ca-certificates", "git", "gnupg", "openssh-client", "python3", "redis-server", "tini")
+WHEEL_PLATFORMS = ("manylinux2014", "manylinux_2_28")
 USER = 999  # Argo CD's and Redis' user in the upstream images
 CHECKOUT = Path(__file__).resolve().parent.parent
 RUNTIME_LOCK = CHECKOUT / "requirements-runtime.lock"
 WEB_IMAGE = "quay.io/argosy-demo/web:1"
 ARGOSY_REPOSITORY = "ghcr.io/argosy/argosy"
 SITE = f"usr/local/lib/python{PYTHON}/dist-packages"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TINI = ["/usr/bin/tini", "--"]
 # argocd is one program that acts by the name it is called by.
 ARGOCD_NAMES = (
@@ -47,6 +49,7 @@ ARGOCD_NAMES = (
     "repo-server",
     "server",
 )
+ARGOCD_CONFIG = ("gpg", "gpg/keys", "gpg/source", "ssh", "tls")
 # Argo CD reads what these print; a signature that cannot be verified is not an error to them.
 GPG_WRAPPER = b"""#!/bin/sh
 gpg "$@" 2>&1
@@ -79,16 +82,18 @@ def serve_common() -> list[Served]:
     return [serve(PAUSE_IMAGE, pause()), serve(WEB_IMAGE, web())]
 
 
-def serve_argocd(versions: Iterable[str]) -> list[Served]:
-    """Serve what the manifests of these versions of Argo CD name, as far as it can be built."""
+def serve_argocd(versions: Sequence[str] = ()) -> list[Served]:
+    """Serve what the manifests of these versions of Argo CD, else of the newest, name.
+
+    Of Dex and HAProxy, which the manifests name too, there is no package to build an image from.
+    """
     served = dict[str, Served]()
-    for version in versions:
+    for version in versions or argocd_versions()[:1]:
         if version not in argocd_versions():
             raise ValueError(f"no Argo CD {version} here; there is {', '.join(argocd_versions())}")
         parts = build_all([f"argocd-{version}", "helm", "kustomize"])
         for name in image_names(parts[f"argocd-{version}"] / "manifests"):
             product = name.rpartition("/")[2].partition(":")[0]
-            # Dex and HAProxy are in no package registry that we build from.
             if name not in served and product in ("argocd", "redis"):
                 image = redis() if product == "redis" else argocd(version, parts)
                 served[name] = serve(name, image)
@@ -146,9 +151,7 @@ def argocd(version: str, parts: dict[str, Path]) -> Image:
         f"{programs}/git-verify-wrapper.sh": File(content=GIT_VERIFY_WRAPPER),
         f"{programs}/entrypoint.sh": File(content=b'#!/bin/sh\nexec "$@"\n'),
         **{f"{programs}/argocd-{name}": File(link="argocd") for name in ARGOCD_NAMES},
-        **{
-            f"app/config/{name}": File(owner=USER) for name in ("gpg", "gpg/keys", "gpg/source", "ssh", "tls")
-        },
+        **{f"app/config/{name}": File(owner=USER) for name in ARGOCD_CONFIG},
         "home/argocd": File(owner=USER),
     }
     program = {f"{programs}/argocd": File(content=parts[f"argocd-{version}"] / "argocd")}
@@ -156,11 +159,7 @@ def argocd(version: str, parts: dict[str, Path]) -> Image:
         "Entrypoint": TINI,
         "User": str(USER),
         "WorkingDir": "/home/argocd",
-        "Env": [
-            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME=/home/argocd",
-            "USER=argocd",
-        ],
+        "Env": [f"PATH={PATH}", "HOME=/home/argocd", "USER=argocd"],
     }
     layers = [base(), layer("argocd-tools", tools), layer(f"argocd-{version}", program)]
     return Image(layers=layers, start=start)
@@ -178,34 +177,19 @@ def dependencies() -> Layer:
     with entry("wheels", key) as (final, scratch):
         if scratch is not None:
             say("installing Argosy's dependencies for its image")
-            platforms = [
-                f"--platform={tag}_{platform.machine()}" for tag in ("manylinux2014", "manylinux_2_28")
-            ]
-            pip(
-                ["install", f"--target={scratch}", f"--python-version={PYTHON}", *platforms]
-                + [
-                    "--only-binary=:all:",
-                    "--no-deps",
-                    "--no-compile",
-                    "--require-hashes",
-                    "-r",
-                    str(RUNTIME_LOCK),
-                ]
-            )
-    files = [
-        path for path in final.rglob("*") if path.is_file() and path.relative_to(final).parts[0] != "bin"
-    ]
-    return oci.layer(
-        key, {f"{SITE}/{path.relative_to(final)}": File(content=path, mode=0o644) for path in files}
-    )
+            command = ["install", f"--target={scratch}", f"--python-version={PYTHON}", "--only-binary=:all:"]
+            command += [f"--platform={tag}_{platform.machine()}" for tag in WHEEL_PLATFORMS]
+            command += ["--no-deps", "--no-compile", "--require-hashes", f"--requirement={RUNTIME_LOCK}"]
+            pip(command)
+    found = {path.relative_to(final): path for path in final.rglob("*") if path.is_file()}
+    kept = {name: path for name, path in found.items() if name.parts[0] != "bin"}
+    return oci.layer(key, {f"{SITE}/{name}": File(content=path, mode=0o644) for name, path in kept.items()})
 
 
 def checkout() -> Layer:
     """Return the layer of Argosy's own code, by way of its wheel: what is released is what runs."""
-    sources = [
-        path for path in (CHECKOUT / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts
-    ]
-    key = f"argosy-{short_hash([*sources, CHECKOUT / 'pyproject.toml', CHECKOUT / 'README.md'])}"
+    inputs = [CHECKOUT / "pyproject.toml", CHECKOUT / "README.md", *(CHECKOUT / "src").rglob("*")]
+    key = f"argosy-{short_hash(path for path in inputs if path.is_file() and path.suffix != '.pyc')}"
     script = b"#!/usr/bin/python3\nfrom argosy.main import cli\n\ncli()\n"
     files = {"usr/local/bin/argosy": File(content=script)}
     with entry("wheels", key) as (final, scratch):

@@ -39,6 +39,11 @@ class Layer:
     path: Path
     digest: str
 
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self.path.stat().st_size
+
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
@@ -57,10 +62,7 @@ class Image:
     def manifest(self) -> bytes:
         """Return the manifest, whose digest is the image's."""
         config = self.config()
-        layers = [
-            {"mediaType": LAYER, "digest": layer.digest, "size": layer.path.stat().st_size}
-            for layer in self.layers
-        ]
+        layers = [{"mediaType": LAYER, "digest": each.digest, "size": each.size} for each in self.layers]
         head = {"mediaType": CONFIG, "digest": digest(config), "size": len(config)}
         what = {"schemaVersion": 2, "mediaType": MANIFEST, "config": head, "layers": layers}
         return json.dumps(what, sort_keys=True).encode()
@@ -138,7 +140,7 @@ def push_layer(http_: http.client.HTTPConnection, repository: str, each: Layer) 
     mount = f"/v2/{repository}/blobs/uploads/?mount={each.digest}&from={LAYERS}"
     if send(http_, "POST", mount, allowed=(201, 202)).status == 202:  # not there: an upload was begun instead
         with each.path.open("rb") as file:
-            push_blob(http_, LAYERS, each.digest, file, each.path.stat().st_size)
+            push_blob(http_, LAYERS, each.digest, file, each.size)
         send(http_, "POST", mount, allowed=(201,))
 
 
@@ -167,9 +169,8 @@ def send(
     answer = http_.getresponse()
     text = answer.read()
     if answer.status not in allowed:
-        raise RegistryError(
-            f"registry: {method} {path}: {answer.status} {text[:300].decode(errors='replace')}"
-        )
+        words = text[:300].decode(errors="replace")
+        raise RegistryError(f"registry: {method} {path}: {answer.status} {words}")
     return answer
 
 
