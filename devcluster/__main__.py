@@ -173,7 +173,7 @@ def list_repositories() -> None:
 def main() -> None:
     """Run the command; what a user can mend is one line, not a traceback."""
     try:
-        app()
+        app(sys.argv[1:])
     except KeyboardInterrupt:
         say("interrupted; the same command goes on from here")
         sys.exit(130)

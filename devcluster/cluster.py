@@ -114,7 +114,7 @@ def start(record: Record, parts: dict[str, Path]) -> None:
         say(f"starting cluster {record.name} at {record.address}")
         pid = processes.launch(record.folder, network=True)
     if record.node:
-        node.prepare(record, parts)
+        node.prepare(record, parts, pid)
     net.attach(record, pid)
     for source in record.cut_from:
         net.cut(state.load(source), pid)

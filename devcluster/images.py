@@ -108,10 +108,18 @@ def serve_argosy() -> Served:
 
 def serve(name: str, image: Image) -> Served:
     """Push an image under its upstream name unless it is there."""
-    repository, _, tag = name.rpartition(":")
+    repository, _, tag = qualified(name).rpartition(":")
     if oci.push(REGISTRY, repository, tag, image):
         say(f"pushed {name}")
     return Served(name=name, digest=oci.digest(image.manifest()))
+
+
+def qualified(name: str) -> str:
+    """Return an image name with its host: a short one means docker.io, as for every container engine."""
+    host, slash, _ = name.partition("/")
+    if not slash:
+        return f"docker.io/library/{name}"
+    return name if "." in host or ":" in host else f"docker.io/{name}"
 
 
 def image_names(manifests: Path) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.controlplane import kubeconfig, pki
+from devcluster.net import call
 from devcluster.processes import Program
 from devcluster.services import REGISTRY
 from devcluster.state import Record
@@ -19,9 +20,19 @@ PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
 # Pulls from these go to our registry, under the same name after the host's.
 MIRRORED = ("docker.io", "ghcr.io", "public.ecr.aws", "quay.io", "registry.k8s.io")
 
+# As in the kubelet's pkg/util/sysctl, with its defaults.
+KUBELET_SYSCTLS = {
+    "vm/overcommit_memory": 1,
+    "vm/panic_on_oom": 0,
+    "kernel/panic": 10,
+    "kernel/panic_on_oops": 1,
+    "kernel/keys/root_maxkeys": 1_000_000,
+    "kernel/keys/root_maxbytes": 25_000_000,
+}
 
-def prepare(record: Record, parts: dict[str, Path]) -> None:
-    """Write the configuration files, and make the cgroup below which all pods live."""
+
+def prepare(record: Record, parts: dict[str, Path], pid: int) -> None:
+    """Write the configuration files, make the cgroup of all pods, shield the machine's settings."""
     folder = record.folder / "node"
     folder.mkdir(exist_ok=True)
     write(folder / "containerd.toml", containerd_toml(folder, parts))
@@ -40,6 +51,20 @@ def prepare(record: Record, parts: dict[str, Path]) -> None:
     write(folder / "resolv.conf", "")
     for hierarchy in cgroup_hierarchies():
         (hierarchy / cgroup(record).strip("/")).mkdir(exist_ok=True)
+    shield_sysctls(folder / "sysctl", pid)
+
+
+def shield_sysctls(folder: Path, pid: int) -> None:
+    """Show the kubelet, in the mount namespace of process ``pid``, the kernel settings that it wants.
+
+    It would set them otherwise, for the whole machine and for good: a reboot after any kernel oops.
+    """
+    mounted = Path(f"/proc/{pid}/mountinfo").read_text()
+    for name, value in KUBELET_SYSCTLS.items():
+        target = f"/proc/sys/{name}"
+        if f" {target} " not in mounted:
+            write(folder / name, f"{value}\n")
+            call("nsenter", "-t", str(pid), "-m", "mount", "--bind", str(folder / name), target)
 
 
 def programs(record: Record, parts: dict[str, Path]) -> dict[str, Program]:

@@ -104,6 +104,11 @@ def seed(bare: Path, source: Path) -> None:
         call(*git, "update-ref", "refs/heads/main", commit)
 
 
+def remove_repository(name: str) -> None:
+    """Delete a repository."""
+    shutil.rmtree(repositories() / f"{name}.git")
+
+
 def repository_list() -> dict[str, str]:
     """Return name and URL of every repository."""
     found = sorted(path.stem for path in repositories().glob("*.git"))
