@@ -1,0 +1,111 @@
+"""What Argosy applied for an Instance, kept on the target beside it.
+
+The record says for every object what was asked (hash of the desired object) and what came of it
+(hash of Argosy's ownership entry). As long as both are equal to what is desired and live, the
+object is in sync, and nothing needs to be read or sent. It also keeps the Instance as it was last
+seen, so that a worker that cannot reach its source goes on from there.
+
+Losing a record loses nothing but time: objects are found again by their labels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from argosy.api.meta import FIELD_MANAGER, GROUP, MANAGED_BY_LABEL, SYSTEM_NAMESPACE
+from argosy.kube.client import Client
+from argosy.kube.errors import NotFound
+from argosy.kube.objects import CONFIG_MAP, Obj, Ref
+
+RECORD_LABEL = f"{GROUP}/record"
+_KEY = "record"
+
+
+class Entry(Struct, frozen=True, array_like=True):
+    """One object: hash of what was asked, hash of what Argosy owned after that."""
+
+    asked: str
+    owned: str
+
+
+class Orphans(Struct, frozen=True):
+    """Pods and ReplicaSets that a recreation left behind, by the selector they were under."""
+
+    namespace: str
+    selector: str
+
+
+class Record(Struct):
+    """All that is remembered of one Instance on its target.
+
+    ``inputs`` is the hash of everything that went into the last rendering that was carried out to
+    its end; it is empty until the first installation is complete.
+    """
+
+    instance: Any = None
+    inputs: str = ""
+    objects: dict[str, Entry] = field(default_factory=dict)
+    orphans: list[Orphans] = field(default_factory=list)
+
+    def refs(self) -> set[Ref]:
+        """Return the objects that were applied."""
+        return {Ref(*name.split("|")) for name in self.objects}
+
+    def entry(self, ref: Ref) -> Entry | None:
+        """Return what is remembered of one object."""
+        return self.objects.get("|".join(ref))
+
+    def remember(self, ref: Ref, entry: Entry) -> None:
+        """Note that an object was applied."""
+        self.objects["|".join(ref)] = entry
+
+    def forget(self, ref: Ref) -> None:
+        """Note that an object is gone."""
+        self.objects.pop("|".join(ref), None)
+
+
+def record_name(instance_key: str) -> str:
+    """Return the ConfigMap's name for an Instance's ``namespace/name``; dots occur in neither."""
+    return "instance." + instance_key.replace("/", ".")
+
+
+def instance_key(config_map: Obj) -> str:
+    """Return the Instance's ``namespace/name`` for a record's ConfigMap."""
+    _, namespace, name = config_map["metadata"]["name"].split(".", 2)
+    return f"{namespace}/{name}"
+
+
+def decode_record(config_map: Obj) -> Record:
+    """Read a record; one that cannot be read counts as lost, which is harmless."""
+    try:
+        return msgspec.json.decode(config_map.get("data", {}).get(_KEY, "{}"), type=Record)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return Record()
+
+
+async def save_record(client: Client, key: str, record: Record) -> None:
+    """Write a record, whole."""
+    await client.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": record_name(key),
+                "namespace": SYSTEM_NAMESPACE,
+                "labels": {RECORD_LABEL: "instance", MANAGED_BY_LABEL: "argosy"},
+            },
+            "data": {_KEY: msgspec.json.encode(record).decode()},
+        },
+        field_manager=FIELD_MANAGER,
+    )
+
+
+async def delete_record(client: Client, key: str) -> None:
+    """Forget an Instance for good."""
+    try:
+        await client.delete(CONFIG_MAP, record_name(key), namespace=SYSTEM_NAMESPACE)
+    except NotFound:
+        return

@@ -1,0 +1,1 @@
+"""The only door to Kubernetes. Knows no product word."""
