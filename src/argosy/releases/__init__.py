@@ -1,0 +1,1 @@
+"""Argo CD versions as data: importing, verifying, unpacking, and the index of known versions."""
