@@ -18,7 +18,11 @@ from devcluster import cluster, debian, services
 from devcluster import images as image_builder
 from devcluster.build import say
 
-app = cyclopts.App(name="devcluster", help="Real Kubernetes clusters on a plain Linux machine.")
+app = cyclopts.App(
+    name="devcluster",
+    suppress_keyboard_interrupt=False,
+    help="Real Kubernetes clusters on a plain Linux machine.",
+)
 git = cyclopts.App(name="git", help="Repositories on the Git server.")
 app.command(git)
 

@@ -125,7 +125,9 @@ def build(part: Part, go_version: str) -> Path:
         source = Path(json.loads(go("mod", "download", "-json", f"{part.module}@{part.version}"))["Dir"])
         with tempfile.TemporaryDirectory(prefix="argosy-build-") as work:
             write_module(part, source, Path(work))
-            for binary, package in part.binaries.items():
+            for number, (binary, package) in enumerate(part.binaries.items(), 1):
+                if len(part.binaries) > 1:
+                    say(f"building {part.name}: {binary} ({number} of {len(part.binaries)})")
                 compile_binary(part, binary, package, Path(work), scratch)
         for name in part.keep:
             shutil.copytree(source / name, scratch / name, copy_function=shutil.copyfile)

@@ -85,11 +85,12 @@ def up(name: str, *, node: bool = True, controllers: bool = True, argocd: Sequen
     registry serves the images of the versions ``argocd``, of the newest one if none is named.
     """
     debian.ensure()
-    parts = build_all(NODE_PARTS if node else CONTROL_PLANE_PARTS)
     with state.lock():
         record = state.claim(name, node=node, controllers=controllers)
-        if record.node and not node:
-            parts = build_all(NODE_PARTS)
+    parts = build_all([*NODE_PARTS, *images.parts_for(argocd)] if record.node else CONTROL_PLANE_PARTS)
+    with state.lock():
+        # Again: a `down` may have come while we built.
+        record = state.claim(name, node=node, controllers=controllers)
         start(record, parts)
     if record.node:
         images.serve_common()

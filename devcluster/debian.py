@@ -11,7 +11,6 @@ from devcluster.build import say
 
 # Package, and a file by which it is known to be there (so that another distribution's own serves too).
 PACKAGES = {
-    "conntrack": "/usr/sbin/conntrack",
     "containernetworking-plugins": "/usr/lib/cni/ptp",
     "gcc": "/usr/bin/gcc",  # runc is built with cgo
     "git": "/usr/lib/git-core/git-http-backend",
@@ -24,7 +23,6 @@ PACKAGES = {
     "openssl": "/usr/bin/openssl",
     "pkg-config": "/usr/bin/pkg-config",
     "procps": "/usr/sbin/sysctl",
-    "socat": "/usr/bin/socat",
     "util-linux": "/usr/bin/unshare",
 }
 

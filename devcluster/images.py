@@ -77,6 +77,14 @@ def argocd_versions() -> list[str]:
     return sorted(versions, key=lambda version: [int(number) for number in version.split(".")], reverse=True)
 
 
+def parts_for(versions: Sequence[str] = ()) -> list[str]:
+    """List the parts that the images of these versions of Argo CD, else of the newest, are made of."""
+    for version in versions:
+        if version not in argocd_versions():
+            raise ValueError(f"no Argo CD {version} here; there is {', '.join(argocd_versions())}")
+    return ["helm", "kustomize", *(f"argocd-{version}" for version in versions or argocd_versions()[:1])]
+
+
 def serve_common() -> list[Served]:
     """Serve what every cluster needs: pause, and the demo's web server."""
     return [serve(PAUSE_IMAGE, pause()), serve(WEB_IMAGE, web())]
@@ -88,10 +96,8 @@ def serve_argocd(versions: Sequence[str] = ()) -> list[Served]:
     Of Dex and HAProxy, which the manifests name too, there is no package to build an image from.
     """
     served = dict[str, Served]()
+    parts = build_all(parts_for(versions))
     for version in versions or argocd_versions()[:1]:
-        if version not in argocd_versions():
-            raise ValueError(f"no Argo CD {version} here; there is {', '.join(argocd_versions())}")
-        parts = build_all([f"argocd-{version}", "helm", "kustomize"])
         for name in image_names(parts[f"argocd-{version}"] / "manifests"):
             product = name.rpartition("/")[2].partition(":")[0]
             if name not in served and product in ("argocd", "redis"):

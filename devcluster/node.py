@@ -49,8 +49,7 @@ def prepare(record: Record, parts: dict[str, Path], pid: int) -> None:
     write(folder / "Corefile", corefile(record))
     # No search domain or server of the host's: a pod resolves the cluster's names only.
     write(folder / "resolv.conf", "")
-    for hierarchy in cgroup_hierarchies():
-        (hierarchy / cgroup(record).strip("/")).mkdir(exist_ok=True)
+    make_cgroups(record)
     shield_sysctls(folder / "sysctl", pid)
 
 
@@ -206,10 +205,17 @@ def cgroup(record: Record) -> str:
 def cgroup_hierarchies() -> list[Path]:
     """List the machine's cgroup hierarchies: one on version 2, one for each controller on version 1."""
     if (CGROUPS / "cgroup.controllers").exists():
-        controllers = (CGROUPS / "cgroup.controllers").read_text().split()
-        (CGROUPS / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
         return [CGROUPS]
     return [path for path in CGROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def make_cgroups(record: Record) -> None:
+    """Make the cgroup of a cluster's pods in every hierarchy; the kubelet wants to find it there."""
+    if (CGROUPS / "cgroup.controllers").exists():  # version 2 gives a child what its parent passes on
+        controllers = (CGROUPS / "cgroup.controllers").read_text().split()
+        (CGROUPS / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
+    for hierarchy in cgroup_hierarchies():
+        (hierarchy / cgroup(record).strip("/")).mkdir(exist_ok=True)
 
 
 def remove_cgroups(record: Record) -> None:

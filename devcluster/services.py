@@ -68,6 +68,7 @@ def create_repository(name: str, source: Path | None = None) -> str:
     With ``source``, the folder's content becomes a commit on ``main`` (none if nothing changed).
     """
     bare = repositories() / f"{name}.git"
+    repositories().mkdir(parents=True, exist_ok=True)
     if not bare.exists():
         scratch = Path(tempfile.mkdtemp(dir=repositories()))
         call("git", "init", "--quiet", "--bare", "--initial-branch=main", str(scratch))

@@ -57,7 +57,6 @@ def test_a_change_of_recipe_or_toolchain_builds_anew():
 
 def test_a_seeded_repository_has_the_folder_and_gets_no_commit_when_nothing_changed(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    services.repositories().mkdir(parents=True)
     source = tmp_path / "source"
     source.mkdir()
     (source / "a.yaml").write_text("a: 1\n")
