@@ -173,7 +173,12 @@ def find(name: str) -> Cluster:
 def down(name: str) -> None:
     """End a cluster and remove all that it left; with the last one, what they share."""
     with state.lock():
-        record = state.load(name)
+        try:
+            record = state.load(name)
+        except LookupError:
+            if not state.records():  # an earlier `down` may have been cut off just there
+                end_shared()
+            raise
         end(record)
         for other in state.records():
             # The address may be another cluster's tomorrow.
@@ -198,11 +203,11 @@ def end(record: Record) -> None:
     processes.end(record.folder)
     net.detach(record)
     node.remove_cgroups(record)
-    # The record goes last, so that an interrupted `down` can be repeated.
-    for path in record.folder.iterdir():
-        if path.name != "cluster.json":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    shutil.rmtree(record.folder)
+    # In one step: half a folder, with some keys gone, would be taken for a cluster to mend.
+    trash = state.state_dir() / "_trash"
+    trash.mkdir(exist_ok=True)
+    record.folder.rename(trash / f"{record.name}-{time.time_ns()}")
+    shutil.rmtree(trash)
 
 
 def end_shared() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import cluster, net, node, processes, services, state
+from devcluster import cluster, images, net, node, processes, services, state
 from devcluster.build import build_all
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="clusters need root")
@@ -224,3 +224,16 @@ def test_a_repository_is_pushed_to_and_cloned_over_http(pair, tmp_path):
         assert (tmp_path / "clone" / "big").read_bytes() == (tmp_path / "big").read_bytes()
     finally:
         services.remove_repository("t-repository")
+
+
+@pytest.mark.parametrize("after_s", [0.3, 0.5])
+def test_an_interrupted_down_is_repeated_or_undone_by_up(after_s):
+    cluster.up("t-twice", node=False, controllers=False)
+    command = [sys.executable, "-m", "devcluster", "down", "t-twice"]
+    with subprocess.Popen(command, cwd=images.CHECKOUT) as ending:
+        time.sleep(after_s)
+        ending.kill()
+    again = cluster.up("t-twice", node=False, controllers=False)
+    assert cluster.describe(again)["ready"]
+    again.down()
+    assert traces("t-twice") == []
