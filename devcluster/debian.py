@@ -12,6 +12,7 @@ from devcluster.build import say
 # Package, and a file by which it is known to be there (so that another distribution's own serves too).
 PACKAGES = {
     "containernetworking-plugins": "/usr/lib/cni/ptp",
+    "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",  # for mmdebstrap
     "gcc": "/usr/bin/gcc",  # runc is built with cgo
     "git": "/usr/lib/git-core/git-http-backend",
     "iproute2": "/usr/sbin/ip",
