@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, in no package
 """Writes the index of known Argo CD versions, ``src/argosy/releases/index/``, from upstream's Go modules.
 
     .venv/bin/python tools/release_index.py [VERSION...]
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -27,12 +28,13 @@ import yaml
 
 from argosy.api.release import KubernetesRange, ManifestFile
 from argosy.releases import index, manifests, sources
+from argosy.releases.bundle import Obj
 
-#: The last patch of each minor, and those that build from published modules for the tests.
+#: The last patch of each minor that the checksum database has, and those that build from published modules.
 VERSIONS = (
-    ["2.11.14", "2.12.13", "2.13.9", "2.14.21", "3.0.23", "3.1.16", "3.2.6", "3.2.12", "3.3.14"]
-    + ["3.4.2", "3.4.7", "3.5.1", "3.6.1"]
-)  # fmt: skip
+    *("2.11.0", "2.12.13", "2.13.9", "2.14.21"),
+    *("3.0.23", "3.1.16", "3.2.6", "3.2.12", "3.3.14", "3.4.2", "3.4.7", "3.5.1", "3.6.1"),
+)
 #: How many minors upstream supports at a time.
 SUPPORTED_MINORS = 3
 
@@ -137,12 +139,14 @@ def kubernetes(tree: Path, version: str) -> KubernetesRange:
 def tools(tree: Path, images: list[str]) -> dict[str, str]:
     """Return the versions of what is in Argo CD's image and beside it."""
     names = {
-        "helm": r"(?:helm3_version|HELM_VERSION)",
-        "kustomize": r"(?:kustomize5_version|KUSTOMIZE_VERSION)",
+        "helm": r"(?:helm\d_version|HELM_VERSION)",
+        "kustomize": r"(?:kustomize\d_version|KUSTOMIZE_VERSION)",
     }
     text = (tree / TOOLS).read_text()
     found = {
-        tool: match[1] for tool, name in names.items() if (match := re.search(rf"^{name}=(\S+)", text, re.M))
+        tool: match[1]
+        for tool, name in names.items()
+        if (match := re.search(rf"^{name}=(\S+)", text, re.MULTILINE))
     }
     for image in images:
         path, _, tag = image.partition("@")[0].rpartition(":")
@@ -183,7 +187,7 @@ def documented(tree: Path, config_map: str) -> set[str]:
     return set(yaml.safe_load(text)["data"]) | set(commented)
 
 
-def referenced(objects: dict[str, list[manifests.Obj]], config_map: str) -> set[str]:
+def referenced(objects: dict[str, list[Obj]], config_map: str) -> set[str]:
     """Return the keys of a ConfigMap that containers take into their environment."""
 
     def walk(value: Any) -> Iterator[str]:
@@ -201,16 +205,17 @@ def referenced(objects: dict[str, list[manifests.Obj]], config_map: str) -> set[
     return set(walk(workloads))
 
 
-def config_keys(tree: Path, objects: dict[str, list[manifests.Obj]]) -> list[str]:
+def config_keys(tree: Path, objects: dict[str, list[Obj]]) -> list[str]:
     """Return the keys of argocd-cm: documented ones, and those that the settings code reads."""
     code = "\n".join(p.read_text() for p in sorted((tree / SETTINGS).glob("*.go")) if "_test" not in p.name)
     constants = dict(re.findall(r'^\s*(\w+)\s*=\s*"([^"]+)"', code, re.MULTILINE))
     # Reads of a Secret have the same form.
     reads = {key for holder, key in re.findall(r"(\w+)(?:\.Data)?\[(\w+)\]", code) if "ecret" not in holder}
-    families = set(re.findall(r"(?:HasPrefix|CutPrefix)\(\w+, (\w+)", code))
+    families = set(re.findall(r'(?:Has|Cut|Trim)Prefix\(\w+, (?:fmt\.Sprintf\("%s\.", )?(\w+)', code))
     families |= set(re.findall(r"\w+\.Data\[(\w+) ?\+ ?\"\.\"", code))
     globs = sorted(f"{constants[name]}.*" for name in families if name in constants)
     keys = {constants[name] for name in reads if name in constants}
+    keys |= set(re.findall(r'ApplicationSourceType\w+: +"([\w.]+)"', code))
     return exact(keys | documented(tree, "argocd-cm") | referenced(objects, "argocd-cm"), globs)
 
 
@@ -220,7 +225,7 @@ def exact(keys: set[str], globs: list[str]) -> list[str]:
     return sorted({key for key in named if not any(fnmatchcase(key, glob) for glob in globs)} | set(globs))
 
 
-def main(versions: list[str]) -> None:
+def main(versions: Sequence[str]) -> None:
     """Write one file per version."""
     schedule = read_schedule()
     for version in versions:

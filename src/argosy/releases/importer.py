@@ -21,8 +21,9 @@ async def import_release(source: str, *, trust: bool) -> Release:
 
     ReleaseError says what is wrong with it. ``trust`` admits a version that the index does not know.
     """
-    files = await fetch.files(source) if fetch.remote(source) else sources.read(Path(source))
-    return release_of(files, source=source, trust=trust)
+    if fetch.is_remote(source):
+        return release_of(await fetch.files(source), source=fetch.shown(source), trust=trust)
+    return release_of(sources.read(Path(source)), source=source, trust=trust)
 
 
 def release_of(files: Mapping[str, bytes], *, source: str, trust: bool) -> Release:
