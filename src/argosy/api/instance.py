@@ -46,7 +46,7 @@ class TrackingMethod(StrEnum):
     ANNOTATION_AND_LABEL = "annotation+label"
 
 
-class Owner(ApiStruct):
+class Owner(ApiStruct, frozen=True, kw_only=True):
     """Who answers for an Instance."""
 
     team: Annotated[
@@ -58,7 +58,7 @@ class Owner(ApiStruct):
     ] = field(default_factory=list)
 
 
-class Resources(ApiStruct):
+class Resources(ApiStruct, frozen=True, kw_only=True):
     """Compute resources of one container, as in a Pod."""
 
     requests: Annotated[dict[str, str], Meta(description="What is set aside, for example cpu: 100m.")] = (
@@ -69,7 +69,7 @@ class Resources(ApiStruct):
     ] = field(default_factory=dict)
 
 
-class Component(ApiStruct):
+class Component(ApiStruct, frozen=True, kw_only=True):
     """Overrides for one component; what is left out comes from the size."""
 
     replicas: Annotated[
@@ -107,7 +107,7 @@ class Component(ApiStruct):
     )
 
 
-class Components(ApiStruct):
+class Components(ApiStruct, frozen=True, kw_only=True):
     """Overrides by component."""
 
     controller: Annotated[Component, Meta(description="The application controller.")] = Component()
@@ -118,7 +118,7 @@ class Components(ApiStruct):
     redis: Annotated[Component, Meta(description="Redis.")] = Component()
 
 
-class Ingress(ApiStruct):
+class Ingress(ApiStruct, frozen=True, kw_only=True):
     """An Ingress for the server."""
 
     class_name: Annotated[str, Meta(description="The IngressClass; empty for the cluster's default.")] = ""
@@ -127,7 +127,7 @@ class Ingress(ApiStruct):
     )
 
 
-class Gateway(ApiStruct):
+class Gateway(ApiStruct, frozen=True, kw_only=True):
     """The Gateway to which an HTTPRoute for the server attaches."""
 
     name: Annotated[str, Meta(description="The Gateway's name.", min_length=1)]
@@ -135,7 +135,7 @@ class Gateway(ApiStruct):
     section_name: Annotated[str, Meta(description="One listener of the Gateway; empty for all.")] = ""
 
 
-class Server(ApiStruct):
+class Server(ApiStruct, frozen=True, kw_only=True):
     """How people reach the server."""
 
     host: Annotated[str, Meta(description="The public host name.", max_length=253)] = ""
@@ -152,7 +152,7 @@ class Server(ApiStruct):
     )
 
 
-class Rbac(ApiStruct):
+class Rbac(ApiStruct, frozen=True, kw_only=True):
     """Argo CD's own access rules (argocd-rbac-cm)."""
 
     default_policy: Annotated[
@@ -164,7 +164,7 @@ class Rbac(ApiStruct):
     )
 
 
-class ResourceFilter(ApiStruct):
+class ResourceFilter(ApiStruct, frozen=True, kw_only=True):
     """Kinds on clusters, by globs; as in Argo CD's resource.exclusions."""
 
     api_groups: Annotated[list[str], Meta(description="API groups, globs allowed.", min_length=1)]
@@ -174,7 +174,7 @@ class ResourceFilter(ApiStruct):
     )
 
 
-class ResourceFilters(ApiStruct):
+class ResourceFilters(ApiStruct, frozen=True, kw_only=True):
     """Which kinds Argo CD watches."""
 
     inclusions: Annotated[
@@ -186,7 +186,7 @@ class ResourceFilters(ApiStruct):
     ] = UNSET
 
 
-class Tracking(ApiStruct):
+class Tracking(ApiStruct, frozen=True, kw_only=True):
     """How the objects of Applications are marked as such."""
 
     method: Annotated[TrackingMethod, Meta(description="The mark that is put on objects.")] = (
@@ -202,7 +202,7 @@ class Tracking(ApiStruct):
     ] = ""
 
 
-class Placement(ApiStruct):
+class Placement(ApiStruct, frozen=True, kw_only=True):
     """Where pods run."""
 
     node_selector: Annotated[dict[str, str], Meta(description="Labels that a node must have.")] = field(
@@ -213,7 +213,7 @@ class Placement(ApiStruct):
     ] = field(default_factory=list)
 
 
-class Pause(ApiStruct):
+class Pause(ApiStruct, frozen=True, kw_only=True):
     """Argosy keeps its hands off."""
 
     reason: Annotated[
@@ -222,7 +222,7 @@ class Pause(ApiStruct):
     until: Annotated[datetime, Meta(description="When the pause ends by itself (RFC 3339).")]
 
 
-class InstanceSpec(ApiStruct):
+class InstanceSpec(ApiStruct, frozen=True, kw_only=True):
     """What an Instance should be."""
 
     owner: Annotated[Owner, Meta(description="Who answers for it.")]
@@ -351,7 +351,7 @@ SPEC_RULES = [
 ]
 
 
-class ComponentStatus(ApiStruct, omit_defaults=False):
+class ComponentStatus(ApiStruct, frozen=True, kw_only=True, omit_defaults=False):
     """How one component is."""
 
     name: Annotated[str, Meta(description="The workload.")]
@@ -361,7 +361,7 @@ class ComponentStatus(ApiStruct, omit_defaults=False):
     message: Annotated[str, Meta(description="What is wrong, and its cause as Kubernetes gives it.")] = ""
 
 
-class ActionStatus(ApiStruct, omit_defaults=False):
+class ActionStatus(ApiStruct, frozen=True, kw_only=True, omit_defaults=False):
     """Something that Argosy did."""
 
     time: Annotated[datetime, Meta(description="When.")]
@@ -370,7 +370,7 @@ class ActionStatus(ApiStruct, omit_defaults=False):
     reason: Annotated[str, Meta(description="Why; for drift: who changed what.")]
 
 
-class InstanceStatus(ApiStruct):
+class InstanceStatus(ApiStruct, frozen=True, kw_only=True):
     """What an Instance is."""
 
     observed_generation: Annotated[
@@ -391,7 +391,7 @@ class InstanceStatus(ApiStruct):
     )
 
 
-class Instance(ApiStruct):
+class Instance(ApiStruct, frozen=True, kw_only=True):
     """One dedicated Argo CD: who owns it, where it runs, which version, how big."""
 
     metadata: ObjectMeta

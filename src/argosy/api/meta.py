@@ -38,7 +38,7 @@ class ApiStruct(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
     """Base of everything that is written to or read from an API server."""
 
 
-class ObjectMeta(ApiStruct):
+class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
     """The part of Kubernetes object metadata that Argosy reads."""
 
     name: str
@@ -53,7 +53,7 @@ class ObjectMeta(ApiStruct):
     deletion_timestamp: datetime | None = None
 
 
-class Condition(ApiStruct, omit_defaults=False):
+class Condition(ApiStruct, frozen=True, kw_only=True, omit_defaults=False):
     """One observed aspect of an object, in the form of Kubernetes' own conditions."""
 
     type: Annotated[str, Meta(description="The aspect, for example Ready.")]

@@ -10,25 +10,29 @@ from argosy.api.instance import VERSION_PATTERN
 from argosy.api.meta import ApiStruct, Condition, ObjectMeta, rule
 
 
-class KubernetesRange(ApiStruct):
+class KubernetesRange(ApiStruct, frozen=True, kw_only=True):
     """Kubernetes minors on which a release is tested, both ends included."""
 
     min: Annotated[str, Meta(description="The oldest, for example 1.34.", pattern=r"^[0-9]+\.[0-9]+$")]
     max: Annotated[str, Meta(description="The newest, for example 1.37.", pattern=r"^[0-9]+\.[0-9]+$")]
 
 
-class ManifestFile(ApiStruct):
+class ManifestFile(ApiStruct, frozen=True, kw_only=True):
     """One upstream file from which a release was imported."""
 
     path: Annotated[str, Meta(description="Its path upstream, for example manifests/install.yaml.")]
     sha256: Annotated[str, Meta(description="Its digest.", pattern="^[0-9a-f]{64}$")]
 
 
-class ReleaseSpec(ApiStruct):
+class ReleaseSpec(ApiStruct, frozen=True, kw_only=True):
     """What was imported."""
 
     version: Annotated[str, Meta(description="The Argo CD version.", pattern=VERSION_PATTERN)]
     source: Annotated[str, Meta(description="Where it was imported from.")]
+    digest: Annotated[
+        str, Meta(description="SHA-256 of the content before compression.", pattern="^[0-9a-f]{64}$")
+    ]
+    content: Annotated[str, Meta(description="The manifests: base64 of zstd of JSON.")]
     trust: Annotated[
         bool, Meta(description="Imported although the index of known versions does not vouch for it.")
     ] = False
@@ -46,10 +50,6 @@ class ReleaseSpec(ApiStruct):
     param_keys: Annotated[list[str], Meta(description="Keys of argocd-cmd-params-cm that it knows.")] = field(
         default_factory=list
     )
-    digest: Annotated[
-        str, Meta(description="SHA-256 of the content before compression.", pattern="^[0-9a-f]{64}$")
-    ]
-    content: Annotated[str, Meta(description="The manifests: base64 of zstd of JSON.")]
 
 
 IMMUTABLE_SPEC = rule(
@@ -57,7 +57,7 @@ IMMUTABLE_SPEC = rule(
 )
 
 
-class ReleaseStatus(ApiStruct):
+class ReleaseStatus(ApiStruct, frozen=True, kw_only=True):
     """What Argosy thinks of it."""
 
     conditions: Annotated[list[Condition], Meta(description="Ready; its reason says who vouches for it.")] = (
@@ -65,7 +65,7 @@ class ReleaseStatus(ApiStruct):
     )
 
 
-class Release(ApiStruct):
+class Release(ApiStruct, frozen=True, kw_only=True):
     """One Argo CD version: its manifests, compressed and verified, and the facts about it."""
 
     metadata: ObjectMeta

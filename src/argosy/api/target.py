@@ -20,14 +20,14 @@ class ConnectionType(StrEnum):
     PULL = "Pull"
 
 
-class SecretKey(ApiStruct):
+class SecretKey(ApiStruct, frozen=True, kw_only=True):
     """One key of a Secret in the Target's namespace."""
 
     name: Annotated[str, Meta(description="The Secret's name.", min_length=1)]
     key: Annotated[str, Meta(description="The key inside it.")] = "kubeconfig"
 
 
-class Connection(ApiStruct):
+class Connection(ApiStruct, frozen=True, kw_only=True):
     """How the Target's API server is reached."""
 
     type: Annotated[
@@ -49,7 +49,7 @@ CONNECTION_RULES = [
 ]
 
 
-class Registry(ApiStruct):
+class Registry(ApiStruct, frozen=True, kw_only=True):
     """Where the Target's nodes pull images from."""
 
     mirror: Annotated[
@@ -64,14 +64,14 @@ class Registry(ApiStruct):
     ] = field(default_factory=list)
 
 
-class Allowed(ApiStruct):
+class Allowed(ApiStruct, frozen=True, kw_only=True):
     """What may run on a Target; an empty list allows all."""
 
     owners: Annotated[list[str], Meta(description="Teams, globs allowed.")] = field(default_factory=list)
     sizes: Annotated[list[Size], Meta(description="Sizes.")] = field(default_factory=list)
 
 
-class TargetSpec(ApiStruct):
+class TargetSpec(ApiStruct, frozen=True, kw_only=True):
     """What a Target is like."""
 
     connection: Annotated[Connection, Meta(description="How its API server is reached.")] = Connection()
@@ -79,7 +79,7 @@ class TargetSpec(ApiStruct):
     allowed: Annotated[Allowed, Meta(description="What may run on it.")] = Allowed()
 
 
-class Facts(ApiStruct):
+class Facts(ApiStruct, frozen=True, kw_only=True):
     """What Argosy found out about a Target."""
 
     kubernetes: Annotated[str, Meta(description="The version of its API server, for example 1.36.3.")] = ""
@@ -92,7 +92,7 @@ class Facts(ApiStruct):
     )
 
 
-class TargetStatus(ApiStruct):
+class TargetStatus(ApiStruct, frozen=True, kw_only=True):
     """What Argosy knows of a Target."""
 
     observed_generation: Annotated[
@@ -108,7 +108,7 @@ class TargetStatus(ApiStruct):
     instances: Annotated[int, Meta(description="How many Instances run on it.")] = 0
 
 
-class Target(ApiStruct):
+class Target(ApiStruct, frozen=True, kw_only=True):
     """A place where Instances run: how it is reached, what it offers, who may use it."""
 
     metadata: ObjectMeta

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -83,7 +83,8 @@ async def carry_out(client: Client, steps: Sequence[Step], *, fence: Fence) -> O
 
 async def perform(client: Client, step: Step) -> Done:
     """Carry out one step."""
-    if step.action is Action.PRUNE or step.desired is None:
+    desired = step.desired
+    if step.action is Action.PRUNE or desired is None:
         await prune(client, step.ref)
         return Done(step=step)
     if step.action is Action.CREATE and step.ref.kind == "Namespace":
@@ -91,21 +92,15 @@ async def perform(client: Client, step: Step) -> Done:
     if step.action is Action.RECREATE:
         await remove(client, step.ref, orphan=True)
     try:
-        live = await client.apply(step.desired, field_manager=FIELD_MANAGER, force=True)
+        live = await client.apply(desired, field_manager=FIELD_MANAGER, force=True)
     except Invalid as error:
         if not can_recreate(step, error):
             raise
         await remove(client, step.ref, orphan=True)
-        live = await client.apply(step.desired, field_manager=FIELD_MANAGER, force=True)
-        step = Step(
-            action=Action.RECREATE,
-            ref=step.ref,
-            wave=step.wave,
-            reason=f"the API server will not change it in place: {error.message}",
-            desired=step.desired,
-            changes=step.changes,
-        )
-    return Done(step=step, asked=asked_hash(step.desired), live=live)
+        live = await client.apply(desired, field_manager=FIELD_MANAGER, force=True)
+        reason = f"the API server will not change it in place: {error.message}"
+        step = replace(step, action=Action.RECREATE, reason=reason)
+    return Done(step=step, asked=asked_hash(desired), live=live)
 
 
 def can_recreate(step: Step, error: Invalid) -> bool:
@@ -131,7 +126,7 @@ async def create_namespace(client: Client, name: str) -> None:
 
 async def prune(client: Client, ref: Ref) -> None:
     """Delete an object that Argosy applied, unless somebody else has made it theirs since."""
-    resource = await client.resource(ref)
+    resource = resource_of(ref)
     try:
         live = await client.get(resource, ref.name, namespace=ref.namespace)
     except NotFound:
@@ -144,7 +139,7 @@ async def remove(client: Client, ref: Ref, *, orphan: bool, uid: str = "") -> No
     """Delete one object, leaving its dependents alone when ``orphan``, and wait until it is gone."""
     resource = resource_of(ref)
     try:
-        uid = uid or (await client.get(resource, ref.name, namespace=ref.namespace))["metadata"]["uid"]
+        uid = uid or await uid_of(client, ref)
         await client.delete(
             resource,
             ref.name,
@@ -153,7 +148,7 @@ async def remove(client: Client, ref: Ref, *, orphan: bool, uid: str = "") -> No
             uid=uid,
         )
         async with asyncio.timeout(GONE_TIMEOUT):
-            while (await client.get(resource, ref.name, namespace=ref.namespace))["metadata"]["uid"] == uid:
+            while await uid_of(client, ref) == uid:  # noqa: ASYNC110 - it happens on the server
                 await asyncio.sleep(0.1)
     except (NotFound, Conflict):  # gone, or another object of that name has taken its place
         return
@@ -161,3 +156,9 @@ async def remove(client: Client, ref: Ref, *, orphan: bool, uid: str = "") -> No
         raise ApiError(
             status=504, reason="Timeout", message=f"{ref} is still being deleted; a finalizer holds it"
         ) from error
+
+
+async def uid_of(client: Client, ref: Ref) -> str:
+    """Return the uid of a live object; raise NotFound."""
+    live = await client.get(resource_of(ref), ref.name, namespace=ref.namespace)
+    return str(live["metadata"]["uid"])

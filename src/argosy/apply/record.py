@@ -21,7 +21,10 @@ from argosy.kube.errors import NotFound
 from argosy.kube.objects import CONFIG_MAP, Obj, Ref
 
 RECORD_LABEL = f"{GROUP}/record"
+#: The owner of what all Instances of a target share.
+SHARED = ""
 _KEY = "record"
+_SHARED_NAME = "shared"
 
 
 class Entry(Struct, frozen=True, array_like=True):
@@ -67,15 +70,15 @@ class Record(Struct):
         self.objects.pop("|".join(ref), None)
 
 
-def record_name(instance_key: str) -> str:
-    """Return the ConfigMap's name for an Instance's ``namespace/name``; dots occur in neither."""
-    return "instance." + instance_key.replace("/", ".")
+def record_name(owner: str) -> str:
+    """Return the ConfigMap's name for an owner; dots occur neither in namespaces nor in names."""
+    return f"instance.{owner.replace('/', '.')}" if owner else _SHARED_NAME
 
 
-def instance_key(config_map: Obj) -> str:
-    """Return the Instance's ``namespace/name`` for a record's ConfigMap."""
-    _, namespace, name = config_map["metadata"]["name"].split(".", 2)
-    return f"{namespace}/{name}"
+def owner_key(config_map: Obj) -> str:
+    """Return the owner whose record a ConfigMap is: an Instance's ``namespace/name``, or `SHARED`."""
+    name = config_map["metadata"]["name"]
+    return SHARED if name == _SHARED_NAME else name.removeprefix("instance.").replace(".", "/", 1)
 
 
 def decode_record(config_map: Obj) -> Record:
@@ -86,14 +89,14 @@ def decode_record(config_map: Obj) -> Record:
         return Record()
 
 
-async def save_record(client: Client, key: str, record: Record) -> None:
+async def save_record(client: Client, owner: str, record: Record) -> None:
     """Write a record, whole."""
     await client.apply(
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
-                "name": record_name(key),
+                "name": record_name(owner),
                 "namespace": SYSTEM_NAMESPACE,
                 "labels": {RECORD_LABEL: "instance", MANAGED_BY_LABEL: "argosy"},
             },
@@ -103,9 +106,9 @@ async def save_record(client: Client, key: str, record: Record) -> None:
     )
 
 
-async def delete_record(client: Client, key: str) -> None:
+async def delete_record(client: Client, owner: str) -> None:
     """Forget an Instance for good."""
     try:
-        await client.delete(CONFIG_MAP, record_name(key), namespace=SYSTEM_NAMESPACE)
+        await client.delete(CONFIG_MAP, record_name(owner), namespace=SYSTEM_NAMESPACE)
     except NotFound:
         return

@@ -53,7 +53,7 @@ class Lease:
 
     async def acquire(self) -> None:
         """Wait until the lease is held."""
-        while not await self._try():
+        while not await self._try():  # noqa: ASYNC110 - what is awaited happens on the server
             await asyncio.sleep(self._duration / 5)
 
     async def hold(self) -> None:

@@ -75,7 +75,7 @@ class Reflector(Generic[T]):
         self._client = client
         self._decode = decode
         self._on_change = on_change
-        self._scope = {"namespace": namespace, "label_selector": label_selector}
+        self._namespace, self._label_selector = namespace, label_selector
         self._metadata_only = metadata_only
         self._versions: dict[tuple[str, str], int] = {}
         self._events = msgspec.json.Decoder(_Event)
@@ -109,7 +109,11 @@ class Reflector(Generic[T]):
         found: dict[tuple[str, str], int] = {}
         version = ""
         async for page in self._client.pages(
-            self.resource, metadata_only=self._metadata_only, decode=_Page, **self._scope
+            self.resource,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            metadata_only=self._metadata_only,
+            decode=_Page,
         ):
             version = page.metadata.resource_version
             for raw in page.items or ():
@@ -126,10 +130,11 @@ class Reflector(Generic[T]):
         """Follow the changes since ``version``; return from where to go on."""
         stream = self._client.watch(
             self.resource,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
             resource_version=version,
             metadata_only=self._metadata_only,
             server_timeout=random.randint(*WATCH_SECONDS),  # noqa: S311 - spreads load
-            **self._scope,
         )
         async for line in stream:
             event = self._events.decode(line)

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-
 from argosy.api.instance import ActionStatus, ComponentStatus, Instance, InstanceStatus
 from argosy.api.meta import Condition, set_condition
 from argosy.api.reasons import InstanceReason as Reason
@@ -40,16 +39,24 @@ class Findings:
     unsupported: str = ""
 
 
-def next_status(instance: Instance, findings: Findings, *, now: datetime) -> InstanceStatus:
-    """Return the status that tells the findings; equal findings give an equal status."""
+def next_status(
+    instance: Instance, before: InstanceStatus, findings: Findings, *, now: datetime
+) -> InstanceStatus:
+    """Return the status after ``before`` that tells the findings; equal findings change nothing."""
     healthy = bool(findings.workloads) and all(
         health is not None and health.healthy for health in findings.workloads.values()
     )
     ready = healthy and findings.applied and findings.reason is Reason.HEALTHY
-    before = instance.status
     return InstanceStatus(
         observed_generation=instance.metadata.generation,
-        conditions=conditions(instance, findings, ready=ready, healthy=healthy, now=now),
+        conditions=conditions(
+            before.conditions,
+            findings,
+            ready=ready,
+            healthy=healthy,
+            now=now,
+            generation=instance.metadata.generation,
+        ),
         namespace=instance.namespace,
         version=running_version(findings.workloads) or before.version,
         url=f"https://{instance.spec.server.host}" if instance.spec.server.host else "",
@@ -60,7 +67,7 @@ def next_status(instance: Instance, findings: Findings, *, now: datetime) -> Ins
 
 
 def conditions(
-    instance: Instance, findings: Findings, *, ready: bool, healthy: bool, now: datetime
+    before: list[Condition], findings: Findings, *, ready: bool, healthy: bool, now: datetime, generation: int
 ) -> list[Condition]:
     """Return the conditions, kstatus' three first."""
     reconciling = not ready and not findings.stalled and findings.reason is not Reason.PAUSED
@@ -92,7 +99,7 @@ def conditions(
             findings.unsupported or "the release is tested on this Kubernetes",
         ),
     ]
-    result = list(instance.status.conditions)
+    result = before
     for kind, status, reason, message in verdicts:
         result = set_condition(
             result,
@@ -101,7 +108,7 @@ def conditions(
             reason=reason,
             message=message,
             now=now,
-            generation=instance.metadata.generation,
+            generation=generation,
         )
     return result
 

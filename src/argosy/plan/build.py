@@ -27,6 +27,9 @@ IMMUTABLE: Mapping[str, tuple[str, ...]] = {
     "Secret": ("type",),
 }
 
+#: The reason of a creation that nothing else explains.
+NEW = "new"
+
 
 def plan(
     desired: Iterable[Obj],
@@ -70,7 +73,7 @@ def step_for(
     """Decide what one object needs, if anything."""
     wave = wave_of(desired)
     if live is None:
-        return Step(action=Action.CREATE, ref=ref, wave=wave, reason=reason or "missing", desired=desired)
+        return Step(action=Action.CREATE, ref=ref, wave=wave, reason=reason or NEW, desired=desired)
     changes = diff(desired, live, manager=manager)
     frozen = immutable_changes(ref.kind, changes)
     if frozen or force_recreate:

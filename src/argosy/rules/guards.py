@@ -15,7 +15,7 @@ from argosy.api.instance import Instance
 from argosy.api.meta import condition
 from argosy.api.reasons import InstanceReason as Reason
 from argosy.api.release import Release
-from argosy.api.target import Target
+from argosy.api.target import Facts, Target
 
 #: Redis with Sentinel spreads its members over nodes by a hard anti-affinity (upstream ha/install.yaml).
 HIGH_AVAILABILITY_NODES = 3
@@ -32,6 +32,7 @@ class Situation:
     target: Target | None
     release: Release | None
     neighbours: tuple[Instance, ...]
+    facts: Facts
     connected: bool
     now: datetime
 
@@ -135,7 +136,7 @@ def target_is_connected(s: Situation) -> Finding | None:
 
 def nodes_suffice(s: Situation) -> Finding | None:
     """High availability has the nodes that it needs."""
-    nodes = s.target.status.facts.nodes if s.target else 0
+    nodes = s.facts.nodes
     if not s.instance.spec.high_availability or nodes >= HIGH_AVAILABILITY_NODES:
         return None
     return Finding(
@@ -159,7 +160,7 @@ GUARDS: tuple[Callable[[Situation], Finding | None], ...] = (
 
 def kubernetes_fits(s: Situation) -> Finding | None:
     """The Target's Kubernetes is one that the Release is tested on."""
-    kubernetes = s.target.status.facts.kubernetes if s.target else ""
+    kubernetes = s.facts.kubernetes
     tested = s.release.spec.kubernetes if s.release else None
     if not kubernetes or tested is None or minor(tested.min) <= minor(kubernetes) <= minor(tested.max):
         return None
