@@ -113,9 +113,9 @@ def read(
             documented(tree, "argocd-cmd-params-cm") | referenced(objects, "argocd-cmd-params-cm"), []
         ),
         sources={
-            "module": f"https://pkg.go.dev/{at}",
-            "checksum": "https://sum.golang.org",
-            "released": "time of the tag, by the Go module proxy",
+            "module": f"https://github.com/argoproj/argo-cd/tree/v{version}",
+            "checksum": "Go's checksum database",
+            "released": "time of the tag",
             "kubernetes": TESTED,
             "support_end": end_source,
             "tools": f"{TOOLS}; dex, redis, haproxy: tags of images",

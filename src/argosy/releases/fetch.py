@@ -71,19 +71,16 @@ def shown(address: str | URL) -> str:
 
 async def files(address: str) -> dict[str, bytes]:
     """Return the manifests at an address, by their path upstream; a single file under its own name."""
+    url = _url(address)
     try:
         async with Web() as web:
-            if address.startswith("oci://"):
+            if url.scheme == "oci":
                 return await _artifact(web, address)
-            if address.startswith("https://"):
-                data = await web.get(URL(address), limit=sources.MAX_ARCHIVE)
-                return sources.unpack(URL(address).name or URL(address).host or "", data)
-    except (aiohttp.ClientError, TimeoutError) as error:
+            data = await web.get(url, limit=sources.MAX_ARCHIVE)
+            return sources.unpack(url.name or str(url.host), data)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-        raise ReleaseError(f"{shown(address)} cannot be fetched: {why}") from error
-    raise ReleaseError(
-        f"{shown(address)}: an address begins with https:// or oci://, a path has no :// in it"
-    )
+        raise ReleaseError(f"{shown(url)} cannot be fetched: {why}") from error
 
 
 class Web:
@@ -130,6 +127,19 @@ class Web:
                 raise _refusal(service, answer.status)
             granted = _decode(service, await _body(answer, MAX_MANIFEST), dict[str, Any])
         return str(granted.get("token") or granted.get("access_token") or "")
+
+
+def _url(address: str) -> URL:
+    try:
+        url = URL(address)
+    except ValueError as error:
+        raise ReleaseError(f"the address cannot be read: {error}") from error
+    if url.scheme not in {"https", "oci"} or not url.host:
+        raise ReleaseError(
+            f"an address of the kind {url.scheme}:// cannot be imported: it begins with https:// or oci://, "
+            "and a path has no :// in it"
+        )
+    return url
 
 
 async def _artifact(web: Web, address: str) -> dict[str, bytes]:

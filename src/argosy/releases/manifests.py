@@ -16,8 +16,8 @@ from argosy.releases.bundle import VARIANTS, Bundle, Obj, ReleaseError
 REQUIRED = {"argocd-server", "argocd-repo-server", "argocd-application-controller"}
 WORKLOADS = {"Deployment", "StatefulSet"}
 
-#: Values in one file. Upstream's largest has some 80,000; aliases could make millions out of a few bytes.
-MAX_VALUES = 2_000_000
+#: Values in one document. Upstream's largest has 26,000; aliases could make millions out of a few bytes.
+MAX_VALUES = 500_000
 
 
 class _Loader(yaml.CSafeLoader):

@@ -94,7 +94,8 @@ def _tar_entries(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
             # Even an entry that is not wanted is unpacked, to reach the next one.
             unpacked += member.size
             _bounded(f"{name}, unpacked,", unpacked, MAX_UNPACKED)
-            if _candidate(name, member.name) and (file := tar.extractfile(member)):
+            wanted = _candidate(name, member.name) and member.isreg()
+            if wanted and (file := tar.extractfile(member)):
                 _bounded(member.name, member.size, MAX_FILE)
                 yield member.name, file.read()
 
