@@ -6,10 +6,12 @@ whether they are genuine.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import yaml
 
+from argosy.api.instance import VERSION_PATTERN
 from argosy.releases.bundle import VARIANTS, Bundle, Obj, ReleaseError
 
 #: Workloads without which no variant runs; a file that was cut short lacks the last ones.
@@ -90,10 +92,12 @@ def version_of(path: str, objects: list[Obj]) -> str:
             f"Wanted is one of upstream's {', '.join(VARIANTS.values())}"
         )
     image = next(_images_of(workloads["argocd-server"]), "")
-    name, _, tag = image.partition("@")[0].rpartition(":")
-    if not name or "/" in tag or not tag.removeprefix("v")[:1].isdigit():
-        raise ReleaseError(f"{path}: the image of argocd-server, {image!r}, has no version for a tag")
-    return tag.removeprefix("v")
+    version = image.partition("@")[0].rpartition(":")[2].removeprefix("v")
+    if not re.fullmatch(VERSION_PATTERN, version):
+        raise ReleaseError(
+            f"{path}: the image of argocd-server, {image!r}, has no version such as v3.6.1 for its tag"
+        )
+    return version
 
 
 def images_of(bundle: Bundle) -> list[str]:

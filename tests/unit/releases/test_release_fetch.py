@@ -52,6 +52,8 @@ class Site:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # Clients that hang up or refuse a certificate are what some tests are about.
+        self.server.handle_error = lambda *_: None
         self.host = f"127.0.0.1:{self.server.server_port}"
 
     def serve(self) -> None:

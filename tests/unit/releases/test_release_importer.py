@@ -149,7 +149,10 @@ def test_what_is_no_manifest_is_refused_with_where_and_why(text, message) -> Non
         imported({"install.yaml": text}, trust=True)
 
 
-@pytest.mark.parametrize("image", ["quay.io/argoproj/argocd:latest", "quay.io:443/argoproj/argocd", ""])
+@pytest.mark.parametrize(
+    "image",
+    ["quay.io/argoproj/argocd:latest", "quay.io/argoproj/argocd:v3.6", "quay.io:443/argoproj/argocd", ""],
+)
 def test_an_installation_whose_version_cannot_be_told_is_refused(files, image) -> None:
     objects = [
         o
@@ -157,7 +160,7 @@ def test_an_installation_whose_version_cannot_be_told_is_refused(files, image) -
         if o["metadata"]["name"] != "argocd-server"
     ]
     untold = [workload("argocd-server", image), *objects]
-    with pytest.raises(ReleaseError, match="has no version for a tag"):
+    with pytest.raises(ReleaseError, match=r"has no version such as v3\.6\.1 for its tag"):
         imported({"manifests/install.yaml": yaml.safe_dump_all(untold).encode()}, trust=True)
 
 
