@@ -254,7 +254,6 @@ class InstanceSpec(ApiStruct, frozen=True, kw_only=True):
             max_length=63,
             extra_json_schema={
                 "x-kubernetes-validations": [
-                    rule("self == oldSelf", "namespace cannot change: create a second Instance"),
                     rule(
                         "!(self in ['argosy-system', 'default', 'kube-system', 'kube-public', "
                         "'kube-node-lease'])",
@@ -327,6 +326,13 @@ class InstanceSpec(ApiStruct, frozen=True, kw_only=True):
 
 #: Rules over more than one field of the spec; single fields carry their own.
 SPEC_RULES = [
+    # In CEL `namespace` is a reserved word, which the API server has written with underscores.
+    rule(
+        "has(self.__namespace__) == has(oldSelf.__namespace__) && "
+        "(!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)",
+        "namespace cannot change: create a second Instance",
+        fieldPath=".namespace",
+    ),
     rule(
         "!self.deleteApplications || self.deletionPolicy == 'Delete'",
         "deleteApplications needs deletionPolicy: Delete",

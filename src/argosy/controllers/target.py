@@ -208,7 +208,7 @@ class TargetController:
             conditions = set_condition(
                 conditions,
                 kind,
-                status=status,
+                status=holds,
                 reason=reason,
                 message=message,
                 now=now,

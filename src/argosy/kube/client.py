@@ -46,6 +46,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self._session_made = 0.0
         self._certificates: tuple[int, ...] = ()
+        self._connecting = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         """Connect lazily: the first request opens the first connection."""
@@ -312,24 +313,32 @@ class Client:
 
     async def _connected(self) -> aiohttp.ClientSession:
         """Return the session; a new one when it is old or a certificate file has changed."""
-        certificates = self.connection.certificate_state()
-        old = time.monotonic() - self._session_made > CONNECTION_AGE
-        if self._session is not None and not old and certificates == self._certificates:
+        if self._session is not None and self._is_current():
             return self._session
-        retired = self._session
+        async with self._connecting:
+            if self._session is not None and self._is_current():
+                return self._session
+            retired, self._session = self._session, await self._connect()
+        if retired is not None:
+            # Requests that are under way on the old connections may still end.
+            asyncio.get_running_loop().call_later(TIMEOUT, lambda: asyncio.ensure_future(retired.close()))
+        return self._session
+
+    def _is_current(self) -> bool:
+        young = time.monotonic() - self._session_made < CONNECTION_AGE
+        return young and self.connection.certificate_state() == self._certificates
+
+    async def _connect(self) -> aiohttp.ClientSession:
+        self._session_made, self._certificates = time.monotonic(), self.connection.certificate_state()
         context = await asyncio.to_thread(self.connection.ssl_context)
         name = self.connection.cluster.get("tls-server-name")
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context, limit=0, ttl_dns_cache=30),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=10),
             headers={"User-Agent": USER_AGENT},
             read_bufsize=READ_BUFFER,
             **({"server_hostname": name} if name else {}),
         )
-        self._session_made, self._certificates = time.monotonic(), certificates
-        if retired is not None:
-            asyncio.get_running_loop().call_later(TIMEOUT, lambda: asyncio.ensure_future(retired.close()))
-        return self._session
 
 
 def pause_before(attempt: int, error: ApiError) -> float:

@@ -51,7 +51,7 @@ def check(
         found.append(
             Problem(
                 field="spec.server.gateway",
-                message=f"the target does not serve {HTTP_ROUTE.group}; install the Gateway API or use ingress",
+                message=f"the target has no {HTTP_ROUTE.group}; install the Gateway API or use ingress",
             )
         )
     return found
