@@ -13,7 +13,12 @@ MANAGER = "argosy"
 
 
 def deployment(**spec: Any) -> dict[str, Any]:
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x", "namespace": "n"}, "spec": spec}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "x", "namespace": "n"},
+        "spec": spec,
+    }
 
 
 def paths(desired: dict[str, Any], live: dict[str, Any]) -> list[str]:
@@ -34,7 +39,11 @@ def test_a_changed_field_is_named_by_its_path() -> None:
     desired = deployment(template={"spec": {"containers": [{"name": "a", "image": "new"}]}})
     live = deployment(template={"spec": {"containers": [{"name": "a", "image": "old"}]}})
     (change,) = diff(desired, live, manager=MANAGER)
-    assert (change.path, change.before, change.after) == ("spec.template.spec.containers[a].image", "old", "new")
+    assert (change.path, change.before, change.after) == (
+        "spec.template.spec.containers[a].image",
+        "old",
+        "new",
+    )
 
 
 def test_a_sidecar_that_somebody_injected_is_no_difference() -> None:
@@ -49,7 +58,8 @@ def test_a_list_without_keys_is_one_value() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("500m", "0.5"), ("1Gi", "1024Mi"), ("1k", "1000"), ("2e3", "2k"), (1, "1"), ("1E", "1000P")]
+    ("one", "other"),
+    [("500m", "0.5"), ("1Gi", "1024Mi"), ("1k", "1000"), ("2e3", "2k"), (1, "1"), ("1E", "1000P")],
 )
 def test_quantities_are_compared_as_amounts(one: Any, other: Any) -> None:
     assert same_quantity(one, other)
@@ -100,5 +110,5 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.text(min_size=1, max_size=5), json_values, max_size=4))
 def test_an_object_never_differs_from_itself(spec: dict[str, Any]) -> None:
-    obj = deployment(**{"inner": spec})
+    obj = deployment(inner=spec)
     assert paths(obj, copy.deepcopy(obj)) == []

@@ -17,7 +17,11 @@ COMPONENTS = ["redis", "repo-server", "server", "application-controller", "notif
 
 def obj(kind: str, name: str, *, component: str = "", **body: Any) -> dict[str, Any]:
     labels = {"app.kubernetes.io/component": component} if component else {}
-    groups = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "RoleBinding": "rbac.authorization.k8s.io/v1"}
+    groups = {
+        "Deployment": "apps/v1",
+        "StatefulSet": "apps/v1",
+        "RoleBinding": "rbac.authorization.k8s.io/v1",
+    }
     return {
         "apiVersion": groups.get(kind, "v1"),
         "kind": kind,
@@ -54,7 +58,9 @@ def test_after_a_plan_is_carried_out_the_next_one_is_empty(desired: list[dict[st
 
 
 @given(objects)
-def test_on_an_empty_cluster_everything_is_created_in_the_order_of_waves(desired: list[dict[str, Any]]) -> None:
+def test_on_an_empty_cluster_everything_is_created_in_the_order_of_waves(
+    desired: list[dict[str, Any]],
+) -> None:
     steps = plan(desired, {}, owned=[], manager=MANAGER).steps
     assert {step.ref for step in steps} == {ref_of(o) for o in desired}
     assert all(step.action is Action.CREATE for step in steps)
