@@ -1,85 +1,109 @@
 """How far an instance reaches: its namespace, the names of what is cluster-scoped, its destinations.
 
 A Namespaced instance deploys into its destination namespaces only: Argo CD reads them from the
-``namespaces`` key of the in-cluster cluster Secret, and Kubernetes enforces them by Roles
-(docs/operator-manual/declarative-setup.md, "Clusters", of the Argo CD documentation).
+``namespaces`` key of the in-cluster cluster Secret (docs/operator-manual/declarative-setup.md,
+"Clusters", of the Argo CD documentation), and Kubernetes enforces them by Roles.
 """
 
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Sequence
 
 from argosy.api.instance import Scope
-from argosy.api.meta import SYSTEM_NAMESPACE
-from argosy.kube.objects import APP_PROJECT, Obj
+from argosy.kube.objects import NAMESPACE, ROLE, ROLE_BINDING, SECRET, Obj
 from argosy.render.context import Objects, RenderContext, is_namespaced
 
 IN_CLUSTER = "https://kubernetes.default.svc"
-CONTROLLER, SERVER, APPLICATION_SETS = (
+RBAC = ROLE.group
+
+CONTROLLER, SERVER, APPLICATION_SETS, NOTIFICATIONS = (
     "argocd-application-controller",
     "argocd-server",
     "argocd-applicationset-controller",
+    "argocd-notifications-controller",
 )
-RBAC = "rbac.authorization.k8s.io"
 
 EVERYTHING = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
-#: What upstream's ClusterRole lets the server do to deployed objects: show, act on, delete, read logs.
+#: What upstream's ClusterRole argocd-server allows: to show, act on and delete what is deployed, and
+#: to read its logs and events. Resource actions create Jobs and Workflows.
 SHOW_AND_ACT = [
     {"apiGroups": ["*"], "resources": ["*"], "verbs": ["delete", "get", "patch"]},
+    {"apiGroups": ["*"], "resources": ["*/finalizers"], "verbs": ["update"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
-    {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get"]},
-    {
-        "apiGroups": ["batch"],
-        "resources": ["jobs", "cronjobs", "cronjobs/finalizers"],
-        "verbs": ["create", "update"],
-    },
+    {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]},
+    {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["create"]},
 ]
-#: What upstream's examples/k8s-rbac/argocd-server-applications gives for Applications elsewhere.
-APPLICATIONS = [
+#: What upstream's Roles and examples/k8s-rbac/argocd-server-applications allow for Applications.
+WRITE_APPLICATIONS = [
     {
         "apiGroups": ["argoproj.io"],
-        "resources": ["applications", "applicationsets", "appprojects"],
+        "resources": ["applications", "applicationsets"],
         "verbs": ["create", "get", "list", "watch", "update", "patch", "delete"],
     },
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "list", "patch"]},
-    {"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "list"]},
+]
+READ_APPLICATIONS = [
+    {
+        "apiGroups": ["argoproj.io"],
+        "resources": ["applications", "applicationsets"],
+        "verbs": ["get", "list", "watch"],
+    }
 ]
 
 
 def confine(context: RenderContext, objects: Objects) -> None:
     """Put everything into the instance's namespace, or give it a name that no other instance has."""
     namespace = context.namespace
-    objects.add(namespace_object(namespace))
     for obj in objects:
         meta = obj["metadata"]
         if is_namespaced(obj):
             meta.setdefault("namespace", namespace)
-        elif obj["kind"] != "Namespace":
+        elif obj["kind"] != NAMESPACE.kind:
             meta["name"] = f"{meta['name']}-{namespace}"
-        if obj["kind"] == "ClusterRoleBinding":
-            obj["roleRef"]["name"] = f"{obj['roleRef']['name']}-{namespace}"
-        if obj["kind"] in ("ClusterRoleBinding", "RoleBinding"):
-            for subject in obj.get("subjects", ()):
-                subject["namespace"] = namespace
+        for subject in obj.get("subjects") or ():
+            subject["namespace"] = namespace
+        role = obj.get("roleRef")
+        if role and role["kind"] == "ClusterRole":
+            obj["roleRef"] = {**role, "name": f"{role['name']}-{namespace}"}
+
+
+def namespaces(context: RenderContext, objects: Objects) -> None:
+    """Have all namespaces there into which objects are rendered; who owns them stays who it was."""
+    instance = context.instance
+    wanted = {
+        context.namespace,
+        *instance.destination_namespaces,
+        *instance.spec.source_namespaces,
+    }
+    for name in sorted(wanted):
+        objects.add({"apiVersion": "v1", "kind": NAMESPACE.kind, "metadata": {"name": name}})
 
 
 def destinations(context: RenderContext, objects: Objects) -> None:
-    """Let a Namespaced instance deploy to its destination namespaces, and nowhere else."""
+    """Let a Namespaced instance deploy to its destination namespaces, and nowhere else.
+
+    Without any namespace in the Secret Argo CD would take the cluster as a whole; an instance that has
+    none is told by `config` that its own cluster is no destination.
+    """
     instance = context.instance
-    if instance.spec.scope is Scope.CLUSTER:
+    if instance.spec.scope is Scope.CLUSTER or not instance.destination_namespaces:
         return
-    names = instance.destination_namespaces
-    for name in names:
-        if name != context.namespace:
-            objects.add(namespace_object(name))
-        suffix = context.namespace
-        grant(objects, name, f"{CONTROLLER}-{suffix}", CONTROLLER, EVERYTHING)
-        grant(objects, name, f"{SERVER}-{suffix}", SERVER, SHOW_AND_ACT)
+    for namespace in instance.destination_namespaces:
+        grant(objects, namespace, f"{CONTROLLER}-{context.namespace}", EVERYTHING, to=[CONTROLLER])
+        grant(objects, namespace, f"{SERVER}-{context.namespace}", SHOW_AND_ACT, to=[SERVER])
+    data = {
+        "name": "in-cluster",
+        "server": IN_CLUSTER,
+        "namespaces": ",".join(instance.destination_namespaces),
+        "clusterResources": "false",
+        "config": '{"tlsClientConfig":{"insecure":false}}',
+    }
     objects.add(
         {
             "apiVersion": "v1",
-            "kind": "Secret",
+            "kind": SECRET.kind,
             "metadata": {
                 "name": "argocd-cluster-in-cluster",
                 "labels": {
@@ -88,92 +112,43 @@ def destinations(context: RenderContext, objects: Objects) -> None:
                 },
             },
             "type": "Opaque",
-            "data": {
-                "name": encoded("in-cluster"),
-                "server": encoded(IN_CLUSTER),
-                # Without any namespace Argo CD would take the cluster as a whole.
-                "namespaces": encoded(",".join(names or [context.namespace])),
-                "clusterResources": encoded("false"),
-                "config": encoded('{"tlsClientConfig":{"insecure":false}}'),
-            },
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
         }
     )
 
 
 def sources(context: RenderContext, objects: Objects) -> None:
-    """Let the components read and write Applications in the further source namespaces."""
-    for name in context.instance.spec.source_namespaces:
-        for account in (CONTROLLER, SERVER, APPLICATION_SETS, "argocd-notifications-controller"):
-            grant(objects, name, f"{account}-sources-{context.namespace}", account, APPLICATIONS)
+    """Let the components serve Applications in the source namespaces.
 
-
-def projects(context: RenderContext, objects: Objects) -> None:
-    """Give the owner an AppProject, and take all power from the one that everybody may use.
-
-    Argo CD creates ``default`` wide open when it is missing, so it is there, and allows nothing.
-    The owner's project denies the instance's own namespace and Argosy's: whoever can deploy there
-    could make themselves administrator.
+    Argo CD watches the Applications of all namespaces as soon as one is named, and filters afterwards
+    (docs/operator-manual/app-any-namespace.md): reading needs a ClusterRole. ApplicationSets in source
+    namespaces need scope Cluster: their controller would watch the Secrets of all namespaces too.
     """
-    instance = context.instance
-    everywhere = instance.spec.scope is Scope.CLUSTER
-    allowed = [{"server": "*", "namespace": "*"}]
-    denied = [
-        {"server": IN_CLUSTER, "namespace": f"!{name}"}
-        for name in (context.namespace, SYSTEM_NAMESPACE, "kube-system")
-    ]
-    if not everywhere:
-        # The cluster Secret holds the instance to its destinations, whatever the project says.
-        denied = denied[:2]
-    objects.add(
-        project(
-            instance.spec.owner.team if instance.spec.owner.team != "default" else "team-default",
-            description=f"Applications of {instance.spec.owner.team}",
-            sourceRepos=["*"],
-            destinations=[*allowed, *denied],
-            sourceNamespaces=list(instance.spec.source_namespaces),
-            clusterResourceWhitelist=[{"group": "*", "kind": "*"}] if everywhere else [],
-        )
-    )
-    objects.add(
-        project(
-            "default",
-            description="Allows nothing; use the team's own project",
-            sourceRepos=[],
-            destinations=[],
-        )
-    )
+    spec = context.instance.spec
+    if not spec.source_namespaces:
+        return
+    accounts = [CONTROLLER, SERVER]
+    if spec.notifications:
+        accounts.append(NOTIFICATIONS)
+    if spec.application_set and spec.scope is Scope.CLUSTER:
+        accounts.append(APPLICATION_SETS)
+    for namespace in spec.source_namespaces:
+        grant(objects, namespace, f"argocd-sources-{context.namespace}", WRITE_APPLICATIONS, to=accounts)
+    grant(objects, "", "argocd-sources", READ_APPLICATIONS, to=accounts)
 
 
-def project(name: str, **spec: Any) -> Obj:
-    """Return an AppProject."""
-    return {
-        "apiVersion": APP_PROJECT.api_version,
-        "kind": "AppProject",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
-
-
-def namespace_object(name: str) -> Obj:
-    """Return a Namespace."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-
-def grant(objects: Objects, namespace: str, name: str, account: str, rules: list[Obj]) -> None:
-    """Give a service account of the instance a Role in another namespace."""
-    meta = {"name": name, "namespace": namespace}
-    objects.add({"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": dict(meta), "rules": rules})
+def grant(objects: Objects, namespace: str, name: str, rules: list[Obj], *, to: Sequence[str]) -> None:
+    """Give service accounts of the instance a Role in a namespace, or a ClusterRole (namespace empty)."""
+    scope = "" if namespace else "Cluster"
+    meta = {"name": name, "namespace": namespace} if namespace else {"name": name}
+    role = f"{scope}{ROLE.kind}"
+    objects.add({"apiVersion": ROLE.api_version, "kind": role, "metadata": meta, "rules": rules})
     objects.add(
         {
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "RoleBinding",
+            "apiVersion": ROLE_BINDING.api_version,
+            "kind": f"{scope}{ROLE_BINDING.kind}",
             "metadata": dict(meta),
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": account}],
+            "roleRef": {"apiGroup": RBAC, "kind": role, "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": account} for account in to],
         }
     )
-
-
-def encoded(text: str) -> str:
-    """Return a text as a Secret's data holds it."""
-    return base64.b64encode(text.encode()).decode()

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from argosy.kube.objects import Obj
 from argosy.render.context import (
+    APPLICATION_SETS,
+    DEX,
+    NOTIFICATIONS,
     Objects,
     RenderContext,
-    component_of,
     main_container,
     pod_spec,
 )
 
 
 def switches(context: RenderContext, objects: Objects) -> None:
-    """Leave out the components that nobody needs."""
+    """Leave out the components that nobody needs; Dex without connectors is one of them."""
     spec = context.instance.spec
     if not spec.application_set:
-        objects.remove_component("applicationset-controller")
+        objects.remove_component(APPLICATION_SETS)
     if not spec.notifications:
-        objects.remove_component("notifications-controller")
-    if "dex.config" not in spec.config:
-        objects.remove_component("dex-server")
+        objects.remove_component(NOTIFICATIONS)
+    if not spec.config.get("dex.config", "").strip():
+        objects.remove_component(DEX)
 
 
 def overrides(context: RenderContext, objects: Objects) -> None:
-    """Add what the Instance says of single components to their pods."""
+    """Add what the Instance says of single components to their pods.
+
+    Pods also get their workload's own upstream labels, which say what they are part of. Labels that
+    upstream gives to pods stay what they are: selectors need them.
+    """
     for workload in objects.workloads():
-        override = context.override(component_of(workload))
+        override = context.override(workload)
         container, pod = main_container(workload), pod_spec(workload)
-        if override.resources is not None:
-            given = msgspec.to_builtins(override.resources)
-            container["resources"] = {**container["resources"], **given}
         extend(container, "args", override.args)
         extend(container, "volumeMounts", override.volume_mounts)
         named(container, "env", override.env)
@@ -40,9 +41,10 @@ def overrides(context: RenderContext, objects: Objects) -> None:
         named(pod, "containers", override.sidecars)
         named(pod, "initContainers", override.init_containers)
         meta = workload["spec"]["template"].setdefault("metadata", {})
-        for key, extra in (("annotations", override.annotations), ("labels", override.labels)):
-            if extra:
-                meta[key] = {**extra, **meta.get(key, {})}  # upstream's own stay: selectors need them
+        upstream = workload["metadata"].get("labels", {})
+        meta["labels"] = {**upstream, **override.labels, **meta.get("labels", {})}
+        if override.annotations:
+            meta["annotations"] = {**meta.get("annotations", {}), **override.annotations}
 
 
 def placement(context: RenderContext, objects: Objects) -> None:
@@ -62,7 +64,8 @@ def extend(owner: Obj, key: str, extra: list[Obj] | list[str]) -> None:
 
 
 def named(owner: Obj, key: str, extra: list[Obj]) -> None:
-    """Append to a list whose items have names; an item of the same name is replaced."""
-    if extra:
-        names = {item.get("name") for item in extra}
-        owner[key] = [*(item for item in owner.get(key, []) if item.get("name") not in names), *extra]
+    """Append to a list whose items have names; an item of the same name is replaced in its place."""
+    if not extra:
+        return
+    found = {item["name"]: item for item in owner.get(key, [])}
+    owner[key] = list((found | {item["name"]: item for item in extra}).values())

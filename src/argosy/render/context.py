@@ -1,4 +1,8 @@
-"""What rendering starts from, and the collection of objects that the features edit."""
+"""What rendering starts from, and the collection of objects that the features edit.
+
+Knows how upstream marks what belongs together: the ``app.kubernetes.io/component`` label. Knows no
+version: what a release does not have is not found, and the features go on without it.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,26 @@ from argosy.kube.objects import BY_KIND, Obj, ref_of
 
 WORKLOADS = ("Deployment", "StatefulSet")
 
-#: Upstream's component label for each component that an Instance can override. Redis has several
-#: workloads when it is highly available.
-COMPONENTS = {
-    "application-controller": "controller",
-    "server": "server",
-    "repo-server": "repo_server",
-    "applicationset-controller": "application_set",
-    "notifications-controller": "notifications",
-    "redis": "redis",
+CONTROLLER = "application-controller"
+SERVER = "server"
+REPO_SERVER = "repo-server"
+APPLICATION_SETS = "applicationset-controller"
+NOTIFICATIONS = "notifications-controller"
+REDIS = "redis"
+DEX = "dex-server"
+
+#: The field of `Components` for each of upstream's component labels. Redis has several workloads
+#: when it is highly available; Dex takes no overrides.
+OVERRIDES = {
+    CONTROLLER: "controller",
+    SERVER: "server",
+    REPO_SERVER: "repo_server",
+    APPLICATION_SETS: "application_set",
+    NOTIFICATIONS: "notifications",
+    REDIS: "redis",
 }
+#: What may hold settings and credentials of the tenant's: it outlives the component that reads it.
+KEPT = ("ConfigMap", "Secret")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +51,9 @@ class RenderContext:
         """The instance's namespace on the target."""
         return self.instance.namespace
 
-    def override(self, component: str) -> Component:
-        """Return what the Instance says of a component, by upstream's label."""
-        name = COMPONENTS.get("redis" if component.startswith("redis") else component)
+    def override(self, workload: Obj) -> Component:
+        """Return what the Instance says of the component that a workload belongs to."""
+        name = OVERRIDES.get(component_of(workload))
         found: Component = getattr(self.instance.spec.components, name) if name else Component()
         return found
 
@@ -49,39 +63,46 @@ class Objects:
 
     def __init__(self, items: list[Obj]) -> None:
         """Start from the upstream manifests."""
-        self.items = items
+        self._items = items
 
     def __iter__(self) -> Iterator[Obj]:
         """Iterate over all objects."""
-        return iter(self.items)
+        return iter(self._items)
 
     def find(self, kind: str, name: str) -> Obj | None:
         """Return one object, or None: not every version has each."""
-        return next((o for o in self.items if o["kind"] == kind and o["metadata"]["name"] == name), None)
+        return next((o for o in self._items if o["kind"] == kind and o["metadata"]["name"] == name), None)
 
     def of_kind(self, *kinds: str) -> list[Obj]:
         """Return all objects of some kinds."""
-        return [obj for obj in self.items if obj["kind"] in kinds]
+        return [obj for obj in self._items if obj["kind"] in kinds]
 
-    def workloads(self) -> list[Obj]:
-        """Return all workloads."""
-        return self.of_kind(*WORKLOADS)
+    def workloads(self, component: str = "") -> list[Obj]:
+        """Return all workloads, or those of one component."""
+        return [w for w in self.of_kind(*WORKLOADS) if component in ("", component_of(w))]
 
     def add(self, obj: Obj) -> None:
         """Add an object."""
-        self.items.append(obj)
+        self._items.append(obj)
 
     def remove_component(self, component: str) -> None:
-        """Remove everything that belongs to one component."""
-        self.items = [obj for obj in self.items if component_of(obj) != component]
+        """Remove what runs for one component; ConfigMaps and Secrets stay, they may hold data."""
+        selectors = [workload["spec"]["selector"] for workload in self.workloads(component)]
+
+        def belongs(obj: Obj) -> bool:
+            # Releases before 3.0 ship network policies without labels.
+            guards = obj["kind"] == "NetworkPolicy" and obj["spec"]["podSelector"] in selectors
+            return obj["kind"] not in KEPT and (component_of(obj) == component or guards)
+
+        self._items = [obj for obj in self._items if not belongs(obj)]
 
     def remove_kind(self, kind: str) -> None:
         """Remove all objects of a kind."""
-        self.items = [obj for obj in self.items if obj["kind"] != kind]
+        self._items = [obj for obj in self._items if obj["kind"] != kind]
 
     def ordered(self) -> list[Obj]:
         """Return the objects in one fixed order."""
-        return sorted(self.items, key=ref_of)
+        return sorted(self._items, key=ref_of)
 
 
 def component_of(obj: Obj) -> str:
@@ -91,8 +112,8 @@ def component_of(obj: Obj) -> str:
 
 def is_namespaced(obj: Obj) -> bool:
     """Tell whether an object lives in a namespace."""
-    group, _, version = obj["apiVersion"].rpartition("/")
-    known = BY_KIND.get((group if version else "", obj["kind"]))
+    ref = ref_of(obj)
+    known = BY_KIND.get((ref.group, ref.kind))
     return known is None or known.namespaced
 
 
@@ -109,9 +130,14 @@ def main_container(workload: Obj) -> Obj:
 
 
 def all_containers(workload: Obj) -> list[Obj]:
-    """Return a workload's containers, init containers first."""
+    """Return a workload's containers, the main one first, init containers last."""
     spec = pod_spec(workload)
-    return [*spec.get("initContainers", []), *spec["containers"]]
+    return [*spec["containers"], *spec.get("initContainers", [])]
+
+
+def env_entry(container: Obj, name: str) -> Obj | None:
+    """Return an environment variable of a container, or None."""
+    return next((entry for entry in container.get("env", []) if entry["name"] == name), None)
 
 
 def set_env(container: Obj, name: str, value: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argosy.api.instance import Gateway, Ingress, Server
 from argosy.kube.objects import HTTP_ROUTE, INGRESS, Obj
 from argosy.render.context import Objects, RenderContext
 
@@ -13,47 +14,36 @@ def exposure(context: RenderContext, objects: Objects) -> None:
     """Publish the server under its host."""
     server = context.instance.spec.server
     if server.ingress is not None:
-        objects.add(ingress(context))
+        objects.add(ingress(server, server.ingress))
     if server.gateway is not None:
-        objects.add(http_route(context))
+        objects.add(http_route(server, server.gateway))
 
 
-def port(context: RenderContext) -> int:
+def port(server: Server) -> int:
     """Return the Service's port that speaks what the server speaks."""
-    return HTTP if context.instance.spec.server.insecure else HTTPS
+    return HTTP if server.insecure else HTTPS
 
 
-def ingress(context: RenderContext) -> Obj:
+def ingress(server: Server, wanted: Ingress) -> Obj:
     """Return an Ingress."""
-    server = context.instance.spec.server
-    wanted = server.ingress
-    backend = {"service": {"name": SERVICE, "port": {"number": port(context)}}}
-    spec: Obj = {
-        "rules": [
-            {
-                "host": server.host,
-                "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
-            }
-        ]
-    }
-    if wanted and wanted.class_name:
+    backend = {"service": {"name": SERVICE, "port": {"number": port(server)}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    spec: Obj = {"rules": [{"host": server.host, "http": {"paths": [path]}}]}
+    if wanted.class_name:
         spec["ingressClassName"] = wanted.class_name
     if server.tls_secret:
         spec["tls"] = [{"hosts": [server.host], "secretName": server.tls_secret}]
     meta: Obj = {"name": SERVICE}
-    if wanted and wanted.annotations:
+    if wanted.annotations:
         meta["annotations"] = dict(wanted.annotations)
     return {"apiVersion": INGRESS.api_version, "kind": INGRESS.kind, "metadata": meta, "spec": spec}
 
 
-def http_route(context: RenderContext) -> Obj:
+def http_route(server: Server, gateway: Gateway) -> Obj:
     """Return an HTTPRoute."""
-    server = context.instance.spec.server
-    parent: Obj = {}
-    if server.gateway is not None:
-        parent = {"name": server.gateway.name, "namespace": server.gateway.namespace}
-        if server.gateway.section_name:
-            parent["sectionName"] = server.gateway.section_name
+    parent = {"name": gateway.name, "namespace": gateway.namespace}
+    if gateway.section_name:
+        parent["sectionName"] = gateway.section_name
     return {
         "apiVersion": HTTP_ROUTE.api_version,
         "kind": HTTP_ROUTE.kind,
@@ -61,6 +51,6 @@ def http_route(context: RenderContext) -> Obj:
         "spec": {
             "parentRefs": [parent],
             "hostnames": [server.host],
-            "rules": [{"backendRefs": [{"name": SERVICE, "port": port(context)}]}],
+            "rules": [{"backendRefs": [{"name": SERVICE, "port": port(server)}]}],
         },
     }

@@ -1,4 +1,4 @@
-"""Labels by which Argosy finds its objects again. Selectors and pods keep upstream's own."""
+"""Labels by which Argosy finds its objects again. They never enter a selector or a pod."""
 
 from __future__ import annotations
 
