@@ -25,7 +25,7 @@ from devcluster.node import PAUSE_IMAGE
 from devcluster.oci import File, Image, Layer
 from devcluster.services import REGISTRY
 
-# Its cp knows --update=none, which Argo CD's init containers use from 3.1 on; its Redis is of the 8 series.
+# The Debian whose Redis is of the 8 series, as the manifests of Argo CD 3.2 and later name it.
 SUITE, PYTHON = "trixie", "3.13"
 PACKAGES = ("ca-certificates", "git", "gnupg", "openssh-client", "python3", "redis-server", "tini")
 WHEEL_PLATFORMS = ("manylinux2014", "manylinux_2_28")
