@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from argosy.api.meta import FIELD_MANAGER, GROUP, MANAGED_BY_LABEL, SYSTEM_NAMESPACE
+from argosy.api.meta import FIELD_MANAGER, GROUP, SYSTEM_NAMESPACE
 from argosy.kube.client import Client
 from argosy.kube.errors import NotFound
 from argosy.kube.objects import CONFIG_MAP, Obj, Ref
@@ -98,7 +98,8 @@ async def save_record(client: Client, owner: str, record: Record) -> None:
             "metadata": {
                 "name": record_name(owner),
                 "namespace": SYSTEM_NAMESPACE,
-                "labels": {RECORD_LABEL: "instance", MANAGED_BY_LABEL: "argosy"},
+                # Not among the labels of what is applied: a record is no object of an Instance.
+                "labels": {RECORD_LABEL: "true"},
             },
             "data": {_KEY: msgspec.json.encode(record).decode()},
         },

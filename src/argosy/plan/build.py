@@ -27,6 +27,8 @@ IMMUTABLE: Mapping[str, tuple[str, ...]] = {
     "Secret": ("type",),
 }
 
+#: How many fields a reason names.
+NAMED = 4
 #: The reason of a creation that nothing else explains.
 NEW = "new"
 
@@ -77,7 +79,7 @@ def step_for(
     changes = diff(desired, live, manager=manager)
     frozen = immutable_changes(ref.kind, changes)
     if frozen or force_recreate:
-        why = ", ".join(change.path for change in frozen) or "a field the API server will not change"
+        why = paths(frozen) or "a field the API server will not change"
         return Step(
             action=Action.RECREATE,
             ref=ref,
@@ -87,9 +89,16 @@ def step_for(
             changes=changes,
         )
     if changes or reason:
-        why = reason or f"{len(changes)} field{'s' if len(changes) > 1 else ''} differ"
+        why = reason or f"to change {paths(changes)}"
         return Step(action=Action.CHANGE, ref=ref, wave=wave, reason=why, desired=desired, changes=changes)
     return None
+
+
+def paths(changes: Iterable[FieldChange]) -> str:
+    """Name the fields that change, the first few of many."""
+    names = [change.path for change in changes]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def immutable_changes(kind: str, changes: Iterable[FieldChange]) -> list[FieldChange]:
