@@ -24,6 +24,8 @@ ATTEMPTS = 6
 FIRST_DELAY, LAST_DELAY = 0.2, 10.0
 #: Connections are renewed after this many seconds, so that load moves to new API servers.
 CONNECTION_AGE = 600.0
+#: A watch on which nothing has been heard for this long is begun anew, in seconds.
+SILENCE = 120.0
 READ_BUFFER = 2**21
 USER_AGENT = "argosy"
 
@@ -193,12 +195,13 @@ class Client:
         resource_version: str,
         metadata_only: bool = False,
         server_timeout: int = 300,
-        silence: float = 90.0,
+        silence: float = SILENCE,
     ) -> AsyncIterator[bytes]:
-        """Yield the events of a watch as JSON lines, until the server ends it.
+        """Yield the events of a watch as JSON lines, until it ends.
 
-        Raise Gone when ``resource_version`` is too old, Unavailable when nothing has been heard for
-        ``silence`` seconds although bookmarks should have come.
+        It ends when the server says so, or when nothing has been heard for ``silence`` seconds: a
+        kind that never changes has no bookmarks either, so that alone is no error, but the
+        connection may be dead. Raise Gone when ``resource_version`` is too old.
         """
         accept = METADATA_TYPE.format(kind="PartialObjectMetadata") if metadata_only else JSON_TYPE
         query = {
@@ -221,6 +224,8 @@ class Client:
                     raise await self._refusal(response)
                 async for line in response.content:
                     yield line
+        except aiohttp.SocketTimeoutError:
+            return
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unavailable(self.connection.server, error) from error
 

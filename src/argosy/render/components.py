@@ -64,8 +64,8 @@ def extend(owner: Obj, key: str, extra: list[Obj] | list[str]) -> None:
 
 
 def named(owner: Obj, key: str, extra: list[Obj]) -> None:
-    """Append to a list whose items have names; an item of the same name is replaced in its place."""
-    if not extra:
-        return
-    found = {item["name"]: item for item in owner.get(key, [])}
-    owner[key] = list((found | {item["name"]: item for item in extra}).values())
+    """Append copies to a list whose items have names; an item of the same name is replaced in its place."""
+    if extra:
+        found = {item["name"]: item for item in owner.get(key, [])}
+        # Later features edit containers: the Instance's own must not change.
+        owner[key] = list((found | {item["name"]: dict(item) for item in extra}).values())
