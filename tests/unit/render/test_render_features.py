@@ -242,6 +242,18 @@ def test_rollouts_end_where_each_pod_needs_a_node_of_its_own(bundle: Bundle) -> 
         assert strategy["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
+def test_a_small_instance_does_not_fall_below_what_upstream_thinks_highly_available(newest: Bundle) -> None:
+    found = Rendered(newest, instance("venture-a", highAvailability=True))
+    upstream = {
+        o["metadata"]["name"]: o["spec"]["replicas"]
+        for o in newest.objects("namespaced-ha")
+        if o["kind"] == "Deployment" and "replicas" in o["spec"]
+    }
+    assert upstream["argocd-server"] > 1
+    for name, replicas in upstream.items():
+        assert found("Deployment", name)["spec"]["replicas"] >= replicas
+
+
 @pytest.mark.parametrize("size", "SML")
 def test_high_availability_fits_on_three_nodes(bundle: Bundle, size: str) -> None:
     found = Rendered(bundle, instance("venture-a", highAvailability=True, size=size))
@@ -377,6 +389,27 @@ def test_all_images_come_from_the_mirror_of_the_instance_before_that_of_the_targ
         for workload in of(registry, **spec).workloads():
             assert all(c["image"].startswith(host) for c in all_containers(workload))
             assert workload["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "key"}]
+
+
+# What a later release might bring
+
+
+def test_content_of_upstreams_secrets_is_left_to_argo_cd(newest: Bundle) -> None:
+    upstream = newest.objects("namespaced")
+    for obj in upstream:
+        if obj["kind"] == "Secret":
+            obj |= {"data": {"a": "Yg=="}, "stringData": {"c": "d"}}
+    objects = render(RenderContext(instance=instance("venture-a", destinationNamespaces=[])), upstream)
+    assert not [o for o in objects if o["kind"] == "Secret" and o.keys() & {"data", "stringData"}]
+
+
+def test_redis_and_the_repo_server_are_closed_even_if_upstream_forgets(newest: Bundle) -> None:
+    upstream = [obj for obj in newest.objects("namespaced") if obj["kind"] != "NetworkPolicy"]
+    objects = render(RenderContext(instance=instance("venture-a")), upstream)
+    policies = {o["metadata"]["name"]: o["spec"] for o in objects if o["kind"] == "NetworkPolicy"}
+    assert set(policies) == {"argocd-redis-network-policy", "argocd-repo-server-network-policy"}
+    for policy in policies.values():
+        assert policy["ingress"] == [{"from": [{"podSelector": {}}]}]
 
 
 # Exposure
